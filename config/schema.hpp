@@ -1,0 +1,135 @@
+// The configuration as plain structs: every key, its default, unit and range. What parse.cpp fills
+// in, validate.cpp has cross-checked before anything is opened.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/mac.hpp"
+
+namespace vethd::config {
+
+/// Where in the file something was said: for errors found after parsing.
+struct Location {
+  std::uint32_t line = 0;    // 1-based; 0: nowhere, a default
+  std::uint32_t column = 0;  // 1-based, in characters
+};
+
+/// The keys of one section that the file gives, and where.
+struct Written {
+  struct Key {
+    std::string_view name;
+    Location where;         // of the value
+    bool accepted = false;  // false: refused, the member holds the default
+  };
+  std::vector<Key> keys;
+  Location section;  // of the section itself
+
+  [[nodiscard]] const Key* find(std::string_view name) const {
+    for (const Key& key : keys) {
+      if (key.name == name) return &key;
+    }
+    return nullptr;
+  }
+  /// Of the key, or of its section where the key is left out.
+  [[nodiscard]] Location at(std::string_view name) const {
+    const Key* key = find(name);
+    return key != nullptr ? key->where : section;
+  }
+  [[nodiscard]] bool refused(std::string_view name) const {
+    const Key* key = find(name);
+    return key != nullptr && !key->accepted;
+  }
+};
+
+/// [daemon]
+struct Daemon {
+  std::uint32_t workers = 0;                // emulated CPUs = worker threads; 0: online CPUs
+  std::vector<std::uint32_t> cpu_affinity;  // real CPU per worker; empty: the scheduler decides
+  std::string control_socket = "/run/vethd/vethd.sock";
+  bool create_netns = true;                  // make missing named namespaces, remove them on exit
+  std::uint64_t memory_bytes = 64ULL << 20;  // frame arena
+  Written written;
+};
+
+enum class KernelVersion : std::uint8_t { v6_18 };
+enum class Arrival : std::uint8_t {
+  burst,   // one softirq after a batch, as a softirq sender causes
+  inline_  // one softirq per frame, as a local sender causes
+};
+
+/// [softnet] and [softnet.NAME]: one emulated machine. Keys are the net.core sysctls.
+struct Softnet {
+  std::string name;  // "default", NAME, or "kernel-V" for a pair that names only a version
+  KernelVersion kernel = KernelVersion::v6_18;
+  std::int32_t netdev_max_backlog = 1000;               // frames, per emulated CPU
+  std::int32_t netdev_budget = 300;                     // frames per net_rx_action
+  std::chrono::microseconds netdev_budget_usecs{8000};  // 2e6 / HZ at HZ = 250
+  std::int32_t dev_weight = 64;                         // frames per process_backlog
+  Arrival arrival = Arrival::burst;
+  Written written;
+};
+
+/// netns = "red" | "/proc/123/ns/net" | { pid = 123 }; left out: the daemon's own.
+struct NetnsRef {
+  enum class Kind : std::uint8_t { own, name, path, pid };
+  Kind kind = Kind::own;
+  std::string text;  // the name or the path
+  pid_t pid = 0;
+
+  friend bool operator==(const NetnsRef&, const NetnsRef&) = default;
+  [[nodiscard]] std::string label() const;  // for messages: "red", "/proc/1/ns/net", "pid 1", "own"
+};
+
+/// "192.168.1.1/24", "fd00::1/64"
+struct Address {
+  int family = 0;                        // AF_INET or AF_INET6
+  std::array<std::uint8_t, 16> bytes{};  // network order; the first 4 for AF_INET
+  std::uint8_t prefix = 0;               // bits
+  std::string text;                      // as written
+  Location where;
+};
+
+enum class Driver : std::uint8_t { tap };
+
+/// [pair.a], [pair.b]
+struct End {
+  Driver driver = Driver::tap;
+  NetnsRef netns;
+  std::string ifname;             // 1..15 characters
+  std::optional<MacAddress> mac;  // left out: the kernel's random choice
+  std::uint32_t mtu = 1500;       // 68..65521 on a TAP
+  std::vector<Address> addresses;
+  std::uint32_t queues = 1;         // 1..256
+  std::vector<CpuId> rps_cpus;      // emulated CPUs that RPS may choose, ascending; empty: off
+  std::uint32_t txqueuelen = 1000;  // frames in the TAP's transmit ring
+  Location where;
+  Written written;
+};
+
+/// [[pair]]
+struct Pair {
+  std::string name;
+  MachineId machine;  // index into Config::machines
+  End a;
+  End b;
+  Location where;
+  Written written;
+};
+
+struct Config {
+  std::string file;
+  Daemon daemon;
+  std::vector<Softnet> machines;  // [0] is [softnet], the default machine
+  std::vector<Pair> pairs;
+};
+
+}  // namespace vethd::config

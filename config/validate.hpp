@@ -1,0 +1,27 @@
+// What no key can tell alone: whether the parts of a configuration fit together and this host.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/diagnostics.hpp"
+#include "config/schema.hpp"
+#include "daemon/core/result.hpp"
+
+namespace vethd::config {
+
+/// What validation knows of the machine it runs on.
+struct Host {
+  std::vector<std::uint32_t> online_cpus;  // numbers of the CPUs this process may use, ascending
+};
+
+/// Asks the kernel; main's part.
+Result<Host> this_host();
+
+/// Adds every contradiction to the diagnostics, and resolves what depends on the host: workers
+/// left out become one per CPU, memory left out grows with them.
+///
+/// Never  repeats an error: keys that were refused when read are not looked at again.
+void validate(Config& config, const Host& host, Diagnostics& out);
+
+}  // namespace vethd::config
