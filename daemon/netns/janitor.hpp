@@ -1,0 +1,75 @@
+// Removes what outlives the daemon, however the daemon ends.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "daemon/core/fd.hpp"
+#include "daemon/core/ids.hpp"
+#include "daemon/core/result.hpp"
+#include "daemon/netns/file_id.hpp"
+#include "daemon/netns/named.hpp"
+
+namespace vethd {
+
+/// A second process that waits for the end of the first, and then cleans up.
+///
+/// Devices, sockets and memory die with the process that holds them. Names in the file system do
+/// not: those of namespaces, of the control socket and of its directory. The daemon tells the
+/// janitor about each of them BEFORE making it and waits for the answer, so there is no moment at
+/// which SIGKILL would leave one behind. The janitor reads from a socket pair; when the daemon ends
+/// (exit, abort, SIGKILL) the kernel closes the other end, and what is registered is removed,
+/// newest first.
+///
+///   will_create_netns   both identities are known beforehand; nothing else is ever removed
+///   will_create_socket  refused with EEXIST while the path exists, so it is ours if it appears;
+///                       created() then narrows it down to this one file
+///   will_create_directory  refused likewise; removed if empty
+///
+/// Keep the Netns of a registered name open: its inode number could go to another one otherwise.
+///
+/// Shape    at most kMaxRegistrations names at a time, of at most kMaxPathBytes each.
+/// Threads  started before any thread exists; used by one.
+/// Never    outlives the daemon for longer than the removal takes; it ignores SIGINT, SIGTERM and
+///          SIGHUP, which a terminal or an init system sends to the whole group.
+class Janitor {
+ public:
+  static constexpr std::size_t kMaxRegistrations = 8192;  // 2 namespaces for each of 4096 pairs
+  static constexpr std::size_t kMaxPathBytes = 255;
+
+  using Registration = Id<struct RegistrationTag, std::uint32_t>;
+
+  /// Forks. Only while the process has one thread and nothing open that must not be shared.
+  static Result<Janitor> start();
+
+  Janitor(Janitor&& other) noexcept;
+  Janitor& operator=(Janitor&&) = delete;
+  Janitor(const Janitor&) = delete;
+  Janitor& operator=(const Janitor&) = delete;
+  ~Janitor();  // as finish(), without the report
+
+  Result<Registration> will_create_netns(const NamedNetns& named);
+  Result<Registration> will_create_socket(const std::string& path);
+  Result<Registration> will_create_directory(const std::string& path);
+
+  /// The registered socket exists and is this file; another one at its path is left alone.
+  Result<void> created(Registration registration, FileId file);
+
+  /// It was not created after all, or has been removed.
+  Result<void> withdraw(Registration registration);
+
+  /// Has everything removed now and waits until it is. Errors: the first name that stayed.
+  Result<void> finish();
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  Janitor(Fd socket, pid_t pid);
+
+  Fd socket_;
+  pid_t pid_;
+};
+
+}  // namespace vethd

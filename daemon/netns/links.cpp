@@ -1,0 +1,264 @@
+#include "daemon/netns/links.hpp"
+
+#include <linux/ethtool.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netlink/addr.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/socket.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "daemon/core/panic.hpp"
+
+namespace vethd {
+namespace {
+
+struct FreeMessage {
+  void operator()(nl_msg* message) const { ::nlmsg_free(message); }
+};
+struct FreeLink {
+  void operator()(rtnl_link* link) const { ::rtnl_link_put(link); }
+};
+struct FreeAddress {
+  void operator()(rtnl_addr* address) const { ::rtnl_addr_put(address); }
+};
+struct FreeNlAddress {
+  void operator()(nl_addr* address) const { ::nl_addr_put(address); }
+};
+
+/// One request under construction.
+class Message {
+ public:
+  template <class Header>
+  Message(int type, int flags, Header header) : message_(::nlmsg_alloc_simple(type, flags)) {
+    put(message_ != nullptr ? ::nlmsg_append(message_.get(), &header, sizeof header, NLMSG_ALIGNTO)
+                            : -NLE_NOMEM);
+  }
+  void u32(int attribute, std::uint32_t value) {
+    put(::nla_put_u32(message_.get(), attribute, value));
+  }
+  void text(int attribute, const std::string& value) {
+    put(::nla_put_string(message_.get(), attribute, value.c_str()));
+  }
+  void mac(int attribute, const MacAddress& value) {
+    put(::nla_put(message_.get(), attribute, static_cast<int>(value.bytes.size()),
+                  value.bytes.data()));
+  }
+  nl_msg* release() { return message_.release(); }
+
+ private:
+  static void put(int error) { invariant(error >= 0, "a netlink request fits into a page"); }
+  std::unique_ptr<nl_msg, FreeMessage> message_;
+};
+
+const char* remedy(int code) {
+  switch (code) {
+    case EPERM:
+      return "needs CAP_NET_ADMIN in this namespace";
+    case ENODEV:
+      return "no such device in this namespace";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+struct Links::Reply {
+  int code = 0;       // errno
+  std::string words;  // extended ack; may be empty
+
+  /// libnl's own error codes merge many of the kernel's: keep the original.
+  static int on_error(sockaddr_nl* /*from*/, nlmsgerr* error, void* self) {
+    auto& reply = *static_cast<Reply*>(self);
+    reply.code = -error->error;
+    auto* header = reinterpret_cast<nlmsghdr*>(reinterpret_cast<char*>(error) - NLMSG_HDRLEN);
+    if ((header->nlmsg_flags & NLM_F_ACK_TLVS) != 0) {
+      const nlattr* words = ::nlmsg_find_attr(header, sizeof(nlmsgerr), NLMSGERR_ATTR_MSG);
+      if (words != nullptr) reply.words = ::nla_get_string(words);
+    }
+    return NL_STOP;
+  }
+};
+
+Result<Links> Links::open(const Netns& ns) {
+  Result<RouteSocket> socket = open_route_socket(ns, 0);
+  if (!socket) return pass(std::move(socket));
+  // The kernel's words on an error, without a copy of the request before them.
+  const int on = 1;
+  for (const int option : {NETLINK_EXT_ACK, NETLINK_CAP_ACK}) {
+    if (::setsockopt(::nl_socket_get_fd(socket->get()), SOL_NETLINK, option, &on, sizeof on) < 0) {
+      return fail("set up a netlink socket in network namespace " + ns.label());
+    }
+  }
+  return Links{std::move(*socket), ns.label()};
+}
+
+Links::Links(RouteSocket socket, std::string label)
+    : reply_(std::make_unique<Reply>()), socket_(std::move(socket)), label_(std::move(label)) {
+  ::nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, &Reply::on_error, reply_.get());
+}
+
+Links::Links(Links&&) noexcept = default;
+Links& Links::operator=(Links&&) noexcept = default;
+Links::~Links() = default;
+
+Result<LinkState> Links::query(int ifindex, const char* ifname, const std::string& doing) {
+  rtnl_link* found = nullptr;
+  const int error = ::rtnl_link_get_kernel(socket_.get(), ifindex, ifname, &found);
+  // Here libnl installs a callback of its own, and its error code is all there is.
+  if (error == -NLE_NODEV) return fail(doing, remedy(ENODEV), ENODEV);
+  if (error < 0) return fail(doing, ::nl_geterror(error), 0);
+  const std::unique_ptr<rtnl_link, FreeLink> link{found};
+  return link_state(found);
+}
+
+Result<LinkState> Links::get(int ifindex) {
+  return query(ifindex, nullptr, "look at " + label_ + "/#" + std::to_string(ifindex));
+}
+
+Result<LinkState> Links::find(const std::string& ifname) {
+  return query(0, ifname.c_str(), "look at " + label_ + "/" + ifname);
+}
+
+std::unexpected<Error> Links::failure(std::string doing, int libnl_error) const {
+  if (reply_->code == 0) return fail(std::move(doing), ::nl_geterror(libnl_error), 0);
+  return fail(std::move(doing), reply_->words.empty() ? remedy(reply_->code) : reply_->words,
+              reply_->code);
+}
+
+std::string Links::subject(int ifindex) {
+  const Result<LinkState> link = get(ifindex);
+  return link ? label_ + "/" + link->name : label_ + "/#" + std::to_string(ifindex);
+}
+
+Result<void> Links::request(nl_msg* message, const char* doing, int ifindex) {
+  *reply_ = {};
+  const int error = ::nl_send_sync(socket_.get(), message);  // frees the message
+  if (error >= 0) return {};
+  return failure(std::string{doing} + " " + subject(ifindex), error);
+}
+
+Result<void> Links::configure(int ifindex, const LinkConfig& config) {
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = ifindex;
+  if (config.up) {
+    header.ifi_change = IFF_UP;
+    header.ifi_flags = *config.up ? IFF_UP : 0;
+  }
+  Message message{RTM_NEWLINK, 0, header};
+  if (config.mtu) message.u32(IFLA_MTU, *config.mtu);
+  if (config.mac) message.mac(IFLA_ADDRESS, *config.mac);
+  if (config.txqueuelen) message.u32(IFLA_TXQLEN, *config.txqueuelen);
+  if (config.group) message.u32(IFLA_GROUP, *config.group);
+  if (config.name) message.text(IFLA_IFNAME, *config.name);
+  return request(message.release(), "configure", ifindex);
+}
+
+Result<void> Links::add_address(int ifindex, const config::Address& address) {
+  const std::string doing = "add address " + address.text + " to";
+  const std::size_t bytes = address.family == AF_INET ? 4 : 16;
+  const std::unique_ptr<nl_addr, FreeNlAddress> local{
+      ::nl_addr_build(address.family, address.bytes.data(), bytes)};
+  const std::unique_ptr<rtnl_addr, FreeAddress> wanted{::rtnl_addr_alloc()};
+  if (local == nullptr || wanted == nullptr)
+    return fail(doing + " " + subject(ifindex), "", ENOMEM);
+  ::nl_addr_set_prefixlen(local.get(), address.prefix);
+  ::rtnl_addr_set_ifindex(wanted.get(), ifindex);
+  if (address.family == AF_INET6) ::rtnl_addr_set_flags(wanted.get(), IFA_F_NODAD);
+  nl_msg* message = nullptr;
+  int error = ::rtnl_addr_set_local(wanted.get(), local.get());
+  if (error >= 0) {
+    error = ::rtnl_addr_build_add_request(wanted.get(), NLM_F_CREATE | NLM_F_EXCL, &message);
+  }
+  if (error < 0) return fail(doing + " " + subject(ifindex), ::nl_geterror(error), 0);
+  return request(message, doing.c_str(), ifindex);
+}
+
+Result<void> Links::set_noqueue(int ifindex) {
+  tcmsg header{};
+  header.tcm_family = AF_UNSPEC;
+  header.tcm_ifindex = ifindex;
+  header.tcm_parent = TC_H_ROOT;
+  Message message{RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, header};
+  message.text(TCA_KIND, "noqueue");
+  return request(message.release(), "replace the root qdisc by noqueue on", ifindex);
+}
+
+Result<void> Links::set_gro(const std::string& ifname, bool on) {
+  ethtool_value value{.cmd = ETHTOOL_SGRO, .data = on ? 1U : 0U};
+  ifreq request{};
+  ifname.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  // Any socket of the namespace takes device ioctls.
+  if (::ioctl(::nl_socket_get_fd(socket_.get()), SIOCETHTOOL, &request) < 0) {
+    const int code = errno;
+    return fail("turn GRO " + std::string{on ? "on" : "off"} + " on " + label_ + "/" + ifname,
+                remedy(code), code);
+  }
+  return {};
+}
+
+Result<void> Links::remove(int ifindex) {
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = ifindex;
+  return request(Message{RTM_DELLINK, 0, header}.release(), "remove", ifindex);
+}
+
+Result<void> Links::remove_group(std::uint32_t group) {
+  const std::string doing = "remove link group " + std::to_string(group) + " of " + label_;
+  if (group == 0) return fail(doing, "0 is every device's group until it gets another", EINVAL);
+  *reply_ = {};
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  Message message{RTM_DELLINK, 0, header};
+  message.u32(IFLA_GROUP, group);
+  const int error = ::nl_send_sync(socket_.get(), message.release());
+  if (error >= 0 || reply_->code == ENODEV) return {};
+  return failure(doing, error);
+}
+
+LinkState link_state(rtnl_link* link) {
+  LinkState state;
+  state.ifindex = ::rtnl_link_get_ifindex(link);
+  if (const char* name = ::rtnl_link_get_name(link); name != nullptr) state.name = name;
+  const unsigned flags = ::rtnl_link_get_flags(link);
+  state.up = (flags & IFF_UP) != 0;
+  state.running = (flags & IFF_RUNNING) != 0;
+  state.carrier = ::rtnl_link_get_carrier(link) != 0;
+  state.mtu = ::rtnl_link_get_mtu(link);
+  nl_addr* mac = ::rtnl_link_get_addr(link);
+  if (mac != nullptr && ::nl_addr_get_len(mac) == state.mac.bytes.size()) {
+    std::memcpy(state.mac.bytes.data(), ::nl_addr_get_binary_addr(mac), state.mac.bytes.size());
+  }
+  state.txqueuelen = ::rtnl_link_get_txqlen(link);
+  state.group = ::rtnl_link_get_group(link);
+  if (const char* qdisc = ::rtnl_link_get_qdisc(link); qdisc != nullptr) state.qdisc = qdisc;
+  state.stats = {.rx_packets = ::rtnl_link_get_stat(link, RTNL_LINK_RX_PACKETS),
+                 .rx_bytes = ::rtnl_link_get_stat(link, RTNL_LINK_RX_BYTES),
+                 .rx_errors = ::rtnl_link_get_stat(link, RTNL_LINK_RX_ERRORS),
+                 .rx_dropped = ::rtnl_link_get_stat(link, RTNL_LINK_RX_DROPPED),
+                 .tx_packets = ::rtnl_link_get_stat(link, RTNL_LINK_TX_PACKETS),
+                 .tx_bytes = ::rtnl_link_get_stat(link, RTNL_LINK_TX_BYTES),
+                 .tx_errors = ::rtnl_link_get_stat(link, RTNL_LINK_TX_ERRORS),
+                 .tx_dropped = ::rtnl_link_get_stat(link, RTNL_LINK_TX_DROPPED)};
+  return state;
+}
+
+}  // namespace vethd
