@@ -1,0 +1,104 @@
+// A queue of frames, linked through the frames themselves as sk_buff_head is: no allocation, no
+// capacity, splicing costs nothing.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "daemon/core/panic.hpp"
+#include "daemon/frame/frame.hpp"
+
+namespace vethd {
+
+/// Holds frames first in, first out, and says so on each of them.
+///
+/// Shape    bounded by the frames that exist: the arena's, a fixed number.
+/// Threads  one owner.
+class FrameList {
+ public:
+  explicit FrameList(Holder holder) : holder_(holder) {}
+  FrameList(FrameList&& other) noexcept
+      : holder_(other.holder_),
+        head_(std::exchange(other.head_, nullptr)),
+        tail_(std::exchange(other.tail_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
+  FrameList& operator=(FrameList&&) = delete;
+  FrameList(const FrameList&) = delete;
+  FrameList& operator=(const FrameList&) = delete;
+  ~FrameList() = default;
+
+  [[nodiscard]] bool empty() const { return head_ == nullptr; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] const Frame* front() const { return head_; }
+  [[nodiscard]] Frame* back() { return tail_; }
+
+  /// Takes the frame from whoever has it in hand.
+  void push(Frame& frame) {
+    invariant(frame.holder == Holder::in_hand, "a frame has one holder");
+    frame.holder = holder_;
+    frame.next = nullptr;
+    frame.prev = tail_;
+    (tail_ != nullptr ? tail_->next : head_) = &frame;
+    tail_ = &frame;
+    ++size_;
+  }
+
+  /// Hands out the oldest frame, or nullptr.
+  Frame* pop() {
+    if (head_ == nullptr) return nullptr;
+    Frame& frame = *head_;
+    remove(frame);
+    return &frame;
+  }
+
+  /// Hands out a frame from anywhere in the list.
+  void remove(Frame& frame) {
+    invariant(frame.holder == holder_, "a frame is where it says it is");
+    (frame.prev != nullptr ? frame.prev->next : head_) = frame.next;
+    (frame.next != nullptr ? frame.next->prev : tail_) = frame.prev;
+    frame.holder = Holder::in_hand;
+    --size_;
+  }
+
+  /// Appends everything of another list, which is then empty.
+  void splice(FrameList& other) {
+    if (other.empty()) return;
+    other.for_each([this](Frame& frame) { frame.holder = holder_; });
+    other.head_->prev = tail_;
+    (tail_ != nullptr ? tail_->next : head_) = other.head_;
+    tail_ = std::exchange(other.tail_, nullptr);
+    other.head_ = nullptr;
+    size_ += std::exchange(other.size_, 0);
+  }
+
+  /// Calls visit(const Frame&) oldest first.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const Frame* frame = head_; frame != nullptr; frame = frame->next) visit(*frame);
+  }
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    for (Frame* frame = head_; frame != nullptr; frame = frame->next) visit(*frame);
+  }
+
+  /// Takes out and passes on every frame that matches, keeping the order of the rest.
+  template <class Match, class Take>
+  void take_if(Match&& match, Take&& take) {
+    for (Frame* frame = head_; frame != nullptr;) {
+      Frame* const following = frame->next;
+      if (match(std::as_const(*frame))) {
+        remove(*frame);
+        take(*frame);
+      }
+      frame = following;
+    }
+  }
+
+ private:
+  Holder holder_;
+  Frame* head_ = nullptr;
+  Frame* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace vethd

@@ -1,0 +1,88 @@
+#include "daemon/frame/pool.hpp"
+
+#include <cstring>
+#include <ranges>
+
+#include "daemon/core/panic.hpp"
+
+namespace vethd {
+
+FramePool::FramePool(const Arena& arena, std::size_t worker) : arena_(arena), worker_(worker) {
+  const ArenaPlan& plan = arena.plan();
+  frames_.reserve(plan.frames_per_worker());
+  landings_.reserve(kLandingBuffers);
+  chunks_.reserve(plan.chunks_per_worker);
+  // Reversed, so that the first taken is the lowest.
+  for (Frame& frame : arena.frames_of(worker) | std::views::reverse) frames_.push_back(&frame);
+  for (std::size_t i = kLandingBuffers; i-- > 0;) landings_.push_back(arena.landing(worker, i));
+  for (std::size_t i = plan.chunks_per_worker; i-- > 0;) chunks_.push_back(arena.chunk(worker, i));
+}
+
+Frame& FramePool::take_frame() {
+  invariant(!frames_.empty(), "as many frames as buffers");
+  Frame& frame = *frames_.back();
+  frames_.pop_back();
+  invariant(frame.holder == Holder::pool, "a free frame is free");
+  frame.holder = Holder::in_hand;
+  frame.meta = FrameMeta{};
+  return frame;
+}
+
+FrameAddr FramePool::take_landing() {
+  invariant(!landings_.empty(), "landing buffers are taken only when there are some");
+  const FrameAddr start = landings_.back();
+  landings_.pop_back();
+  return start;
+}
+
+Frame& FramePool::wrap_landing(FrameAddr addr, std::uint32_t len) {
+  Frame& frame = take_frame();
+  frame.addr = addr;
+  frame.len = len;
+  frame.buffer = Buffer::landing;
+  ++landings_held_;
+  return frame;
+}
+
+Frame* FramePool::take_chunk() {
+  if (chunks_.empty()) return nullptr;
+  Frame& frame = take_frame();
+  frame.addr = {chunks_.back().value + kChunkHeadroom};
+  frame.len = 0;
+  frame.buffer = Buffer::chunk;
+  chunks_.pop_back();
+  return &frame;
+}
+
+bool FramePool::park(Frame& frame) {
+  if (frame.buffer != Buffer::landing || frame.len > kChunkFrameBytes || chunks_.empty())
+    return false;
+  const FrameAddr target{chunks_.back().value + kChunkHeadroom};
+  chunks_.pop_back();
+  std::memcpy(arena_.at(target), arena_.bytes_of(frame), frame.len);
+  release_buffer(frame);
+  frame.addr = target;
+  frame.buffer = Buffer::chunk;
+  return true;
+}
+
+void FramePool::release_buffer(const Frame& frame) {
+  if (frame.buffer == Buffer::landing) {
+    return_landing(arena_.landing(worker_, arena_.landing_index(worker_, frame.addr)));
+    --landings_held_;
+  } else {
+    // Partitions and landing buffers are whole pages, so a chunk starts where a page does.
+    chunks_.push_back({frame.addr.value / kChunkBytes * kChunkBytes});
+  }
+}
+
+void FramePool::release(Frame& frame) {
+  invariant(frame.home == worker_, "a frame comes home to its own pool");
+  invariant(frame.holder == Holder::in_hand, "a frame is freed once");
+  release_buffer(frame);
+  frame.buffer = Buffer::none;
+  frame.holder = Holder::pool;
+  frames_.push_back(&frame);
+}
+
+}  // namespace vethd

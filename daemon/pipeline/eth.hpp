@@ -1,0 +1,33 @@
+// The Ethernet header is read, and conceptually pulled: type, protocol, checksum bookkeeping.
+#pragma once
+
+#include <cstddef>
+
+#include "daemon/frame/frame.hpp"
+#include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/device.hpp"
+
+namespace vethd {
+
+// include/uapi/linux/if_ether.h
+constexpr std::uint16_t kEthP8023Min = 0x0600;  // ETH_P_802_3_MIN: below it the field is a length
+constexpr std::uint16_t kEthP8023 = 0x0001;     // ETH_P_802_3: raw IPX
+constexpr std::uint16_t kEthP8022 = 0x0004;     // ETH_P_802_2: an LLC header follows
+
+/// Classifies the frame for its receiver: pkt_type and protocol. HOST is never written here; it is
+/// what the scrub left.
+///
+/// Emulates  net/ethernet/eth.c: eth_type_trans(), eth_skb_pkt_type().
+/// Shape     data: at least kEthHeaderBytes of the frame's len bytes.
+void eth_type_trans(Frame& frame, const std::byte* data, const Device& peer);
+
+/// Keeps the checksum metadata true after the header was pulled: a start inside it is void.
+///
+/// Emulates  include/linux/skbuff.h: skb_postpull_rcsum() over ETH_HLEN bytes.
+inline void skb_postpull_rcsum(FrameMeta& meta) {
+  if (meta.ip_summed == IpSummed::partial &&
+      (meta.csum_start < kEthHeaderBytes || broken(Stage::csum)))
+    meta.ip_summed = IpSummed::none;
+}
+
+}  // namespace vethd

@@ -1,0 +1,153 @@
+// Every counter of the daemon, declared once. The structs, the tables, JSON and the tests are walks
+// over these lists; a new drop reason is one line here.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace vethd {
+
+// X(name, kind, unit, help). The kind says where the row stands in the sum
+//   rx = tx + drop + in flight:
+// `entered` and `left` are its sides, every `drop` is a way to leave, `other` stands outside.
+#define VETHD_LEDGER(X)                                                                         \
+  X(rx_frames, entered, "frames", "read from the endpoint")                                     \
+  X(rx_bytes, other, "bytes", "of those, Ethernet header included")                             \
+  X(drop_length, drop, "frames", "veth_xmit: shorter than an Ethernet header")                  \
+  X(drop_receiver_down, drop, "frames", "____dev_forward_skb: receiver is not up")              \
+  X(drop_not_forwardable, drop, "frames",                                                       \
+    "____dev_forward_skb: longer than the receiver's mtu + 18 and not GSO")                     \
+  X(drop_dev_ready, drop, "frames", "enqueue_to_backlog: DEV_READY, receiver not running")      \
+  X(drop_cpu_backlog, drop, "frames",                                                           \
+    "enqueue_to_backlog: CPU_BACKLOG, input_pkt_queue over netdev_max_backlog")                 \
+  X(drop_write_eio, drop, "frames", "endpoint refused: EIO, the device is down")                \
+  X(drop_write_einval, drop, "frames", "endpoint refused: EINVAL, offload description invalid") \
+  X(drop_write_enobufs, drop, "frames", "endpoint refused: ENOBUFS")                            \
+  X(drop_write_enomem, drop, "frames", "endpoint refused: ENOMEM")                              \
+  X(drop_write_ebadfd, drop, "frames", "endpoint refused: EBADFD, the device is gone")          \
+  X(drop_write_eagain, drop, "frames", "endpoint refused: EAGAIN, its buffer is full")          \
+  X(drop_write_other, drop, "frames", "endpoint refused, with another errno")                   \
+  X(drop_removed, drop, "frames", "in flight when the pair was removed")                        \
+  X(tx_frames, left, "frames", "written to the peer's endpoint")                                \
+  X(tx_bytes, other, "bytes", "of those, Ethernet header included")                             \
+  X(rx_no_buffer, other, "times", "reading paused: no landing buffer was free")                 \
+  X(parked, other, "frames", "moved to a chunk while waiting, to free the landing buffer")
+
+/// One direction of one pair, as one worker has counted it.
+///
+/// Threads  plain integers of the worker that owns them; others read snapshots.
+struct Counters {
+#define X(name, kind, unit, help) std::uint64_t name = 0;
+  VETHD_LEDGER(X)
+#undef X
+};
+
+// Where a frame that has entered and not left can be, as the snapshot counts it.
+#define VETHD_IN_FLIGHT(X)                                            \
+  X(input_pkt_queue, "waits in a CPU's backlog")                      \
+  X(process_queue, "claimed by a poll that has not delivered it yet") \
+  X(handover, "on its way to another CPU's backlog")                  \
+  X(transmit, "delivered, not yet given to the endpoint")             \
+  X(pending_write, "given to the endpoint, not yet written")
+
+struct InFlight {
+#define X(name, help) std::uint64_t name = 0;
+  VETHD_IN_FLIGHT(X)
+#undef X
+};
+
+// /proc/net/softnet_stat's columns by name, per emulated CPU of a machine.
+#define VETHD_SOFTNET(X)                                                                  \
+  X(processed, "frames", "process_backlog: delivered")                                    \
+  X(dropped, "frames", "refused by this CPU's backlog")                                   \
+  X(time_squeeze, "rounds", "net_rx_action ended with work left: budget or time used up") \
+  X(received_rps, "wake-ups", "another CPU enqueued here and woke this one")              \
+  X(input_qlen, "frames", "in input_pkt_queue now")                                       \
+  X(process_qlen, "frames", "in process_queue now")
+
+struct SoftnetCounters {
+#define X(name, unit, help) std::uint64_t name = 0;
+  VETHD_SOFTNET(X)
+#undef X
+};
+
+// What a worker itself does, per emulated CPU.
+#define VETHD_WORKER(X)                                      \
+  X(rounds, "rounds", "of the worker's loop")                \
+  X(wakes, "times", "woken by another worker or by control") \
+  X(frames_free, "frames", "in the pool now")                \
+  X(chunks_free, "chunks", "in the pool now")
+
+struct WorkerCounters {
+#define X(name, unit, help) std::uint64_t name = 0;
+  VETHD_WORKER(X)
+#undef X
+};
+
+enum class RowKind : std::uint8_t { entered, left, drop, other };
+
+template <class Visit>  // visit(name, kind, unit, help, value)
+void for_each_counter(const Counters& counters, Visit&& visit) {
+#define X(name, kind, unit, help)                                                               \
+  visit(std::string_view{#name}, RowKind::kind, std::string_view{unit}, std::string_view{help}, \
+        counters.name);
+  VETHD_LEDGER(X)
+#undef X
+}
+
+template <class Visit>  // visit(name, help, value)
+void for_each_in_flight(const InFlight& in_flight, Visit&& visit) {
+#define X(name, help) visit(std::string_view{#name}, std::string_view{help}, in_flight.name);
+  VETHD_IN_FLIGHT(X)
+#undef X
+}
+
+template <class Visit>  // visit(name, unit, help, value)
+void for_each_softnet(const SoftnetCounters& softnet, Visit&& visit) {
+#define X(name, unit, help) \
+  visit(std::string_view{#name}, std::string_view{unit}, std::string_view{help}, softnet.name);
+  VETHD_SOFTNET(X)
+#undef X
+}
+
+template <class Visit>  // visit(name, unit, help, value)
+void for_each_worker_counter(const WorkerCounters& worker, Visit&& visit) {
+#define X(name, unit, help) \
+  visit(std::string_view{#name}, std::string_view{unit}, std::string_view{help}, worker.name);
+  VETHD_WORKER(X)
+#undef X
+}
+
+/// Adds what another worker counted of the same thing.
+inline Counters& operator+=(Counters& sum, const Counters& part) {
+#define X(name, kind, unit, help) sum.name += part.name;
+  VETHD_LEDGER(X)
+#undef X
+  return sum;
+}
+
+inline InFlight& operator+=(InFlight& sum, const InFlight& part) {
+#define X(name, help) sum.name += part.name;
+  VETHD_IN_FLIGHT(X)
+#undef X
+  return sum;
+}
+
+inline std::uint64_t total(const InFlight& in_flight) {
+  std::uint64_t sum = 0;
+  for_each_in_flight(in_flight, [&](auto, auto, std::uint64_t value) { sum += value; });
+  return sum;
+}
+
+/// The ledger: whether every frame that entered is accounted for.
+inline bool balanced(const Counters& counters, const InFlight& in_flight) {
+  std::uint64_t entered = 0;
+  std::uint64_t accounted = total(in_flight);
+  for_each_counter(counters, [&](auto, RowKind kind, auto, auto, std::uint64_t value) {
+    if (kind == RowKind::entered) entered += value;
+    if (kind == RowKind::left || kind == RowKind::drop) accounted += value;
+  });
+  return entered == accounted;
+}
+
+}  // namespace vethd

@@ -1,0 +1,118 @@
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+
+#include "daemon/stats/report.hpp"
+
+namespace vethd {
+namespace {
+
+namespace json = boost::json;
+
+json::array array_of(const std::vector<std::string>& words) {
+  return json::array(words.begin(), words.end());
+}
+
+/// The kernel lets a device or namespace be called almost any bytes, and whoever owns the namespace
+/// chooses them: what is not printable ASCII becomes \xNN, so that the JSON stays valid UTF-8 and a
+/// terminal shows text.
+std::string printable(std::string_view name) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      out += c;
+    } else {
+      ((out += "\\x") += kDigits[byte >> 4]) += kDigits[byte & 0xf];
+    }
+  }
+  return out;
+}
+
+json::object show_end(const EndReport& end) {
+  return {{"ifname", printable(end.ifname)},
+          {"netns", printable(end.netns)},
+          {"ifindex", end.ifindex},
+          {"mtu", end.mtu},
+          {"mac", end.mac.text()},
+          {"up", end.up},
+          {"driver", end.driver},
+          {"queues", end.queues},
+          {"offloads", array_of(end.offloads)}};
+}
+
+json::object name_end(const EndReport& end) {
+  return {{"ifname", printable(end.ifname)}, {"netns", printable(end.netns)}};
+}
+
+json::object direction(const DirectionReport& way, const EndReport& sender) {
+  json::object out;
+  for_each_counter(way.counters, [&](std::string_view name, auto, auto, auto, std::uint64_t value) {
+    out[name] = value;
+  });
+  out["tap_ring_dropped"] = sender.tap_ring_dropped;
+  out["in_flight"] = total(way.in_flight);
+  json::object places;
+  for_each_in_flight(way.in_flight, [&](std::string_view name, auto, std::uint64_t value) {
+    places[name] = value;
+  });
+  out["in_flight_at"] = std::move(places);
+  out["balanced"] = balanced(way.counters, way.in_flight);
+  return out;
+}
+
+}  // namespace
+
+json::object show_json(const Report& report) {
+  json::array pairs;
+  for (const PairReport& pair : report.pairs) {
+    pairs.push_back({{"name", pair.name},
+                     {"machine", pair.machine},
+                     {"carrier", pair.carrier},
+                     {"a", show_end(pair.a)},
+                     {"b", show_end(pair.b)}});
+  }
+  const DaemonReport& daemon = report.daemon;
+  return {{"pairs", std::move(pairs)},
+          {"daemon",
+           {{"version", daemon.version},
+            {"pid", daemon.pid},
+            {"workers", daemon.workers},
+            {"memory_bytes", daemon.memory_bytes},
+            {"control_socket", daemon.control_socket},
+            {"io_uring",
+             {{"in_use", array_of(daemon.io_uring.in_use)},
+              {"missing", array_of(daemon.io_uring.missing)}}}}}};
+}
+
+json::object stats_json(const Report& report) {
+  json::array pairs;
+  for (const PairReport& pair : report.pairs) {
+    pairs.push_back({{"name", pair.name},
+                     {"machine", pair.machine},
+                     {"a", name_end(pair.a)},
+                     {"b", name_end(pair.b)},
+                     {"a_to_b", direction(pair.a_to_b, pair.a)},
+                     {"b_to_a", direction(pair.b_to_a, pair.b)}});
+  }
+  json::array softnet;
+  for (const SoftnetReport& row : report.softnet) {
+    json::object out{{"machine", row.machine}, {"cpu", row.cpu.value}};
+    for_each_softnet(row.counters, [&](std::string_view name, auto, auto, std::uint64_t value) {
+      out[name] = value;
+    });
+    softnet.push_back(std::move(out));
+  }
+  json::array workers;
+  for (const WorkerReport& row : report.workers) {
+    json::object out{{"cpu", row.cpu.value}};
+    for_each_worker_counter(row.counters, [&](std::string_view name, auto, auto,
+                                              std::uint64_t value) { out[name] = value; });
+    workers.push_back(std::move(out));
+  }
+  return {{"pairs", std::move(pairs)},
+          {"softnet", std::move(softnet)},
+          {"workers", std::move(workers)}};
+}
+
+}  // namespace vethd

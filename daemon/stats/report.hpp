@@ -1,0 +1,83 @@
+// What the operator is told: plain values, gathered by control, and their JSON.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/mac.hpp"
+#include "daemon/stats/counters.hpp"
+
+namespace vethd {
+
+struct DaemonReport {
+  std::string version;
+  pid_t pid = 0;
+  std::uint32_t workers = 0;
+  std::uint64_t memory_bytes = 0;  // of the frame arena
+  std::string control_socket;
+  struct {
+    std::vector<std::string> in_use;
+    std::vector<std::string> missing;  // each with what stands in
+  } io_uring;
+};
+
+/// One device, under the name and in the namespace it has now.
+struct EndReport {
+  std::string ifname;
+  std::string netns;  // as configured or, after a move, as found
+  int ifindex = 0;
+  std::uint32_t mtu = 0;  // bytes
+  MacAddress mac;
+  bool up = false;     // IFF_UP
+  std::string driver;  // "tap"
+  std::uint32_t queues = 0;
+  std::vector<std::string> offloads;
+  std::uint64_t tap_ring_dropped = 0;  // frames sent here and lost before rx: rtnl tx_dropped
+};
+
+struct DirectionReport {
+  Counters counters;
+  InFlight in_flight;
+};
+
+struct PairReport {
+  std::string name;
+  std::string machine;
+  bool carrier = false;  // of both ends
+  EndReport a;
+  EndReport b;
+  DirectionReport a_to_b;
+  DirectionReport b_to_a;
+};
+
+struct SoftnetReport {
+  std::string machine;
+  CpuId cpu;
+  SoftnetCounters counters;
+};
+
+struct WorkerReport {
+  CpuId cpu;
+  WorkerCounters counters;
+};
+
+struct Report {
+  DaemonReport daemon;
+  std::vector<PairReport> pairs;
+  std::vector<SoftnetReport> softnet;
+  std::vector<WorkerReport> workers;
+};
+
+/// `vethctl -j show`: {"pairs": [...], "daemon": {...}}. Reads no counter.
+boost::json::object show_json(const Report& report);
+
+/// `vethctl -j stats`: {"pairs": [...], "softnet": [...], "workers": [...]}. Of an end it reads
+/// only its names and tap_ring_dropped, which stands in the direction that starts there.
+boost::json::object stats_json(const Report& report);
+
+}  // namespace vethd
