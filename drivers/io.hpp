@@ -1,0 +1,74 @@
+// Where a worker meets everything outside: it waits here, and here endpoints come to life.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/result.hpp"
+#include "daemon/frame/list.hpp"
+#include "drivers/endpoint.hpp"
+
+namespace vethd {
+
+/// What to attach: one queue of a TAP. The descriptor stays open until after detach().
+struct EndpointSetup {
+  int fd = -1;
+  PathId path;  // direction of the frames that enter here
+  QueueId queue;
+  bool reads = false;  // this worker reads it; any worker may write
+};
+
+/// Reading from an endpoint has ended for good.
+struct EndpointFailure {
+  PathId path;
+  QueueId queue;
+  int error = 0;  // errno
+};
+
+/// One worker's way to the outside: io_uring in the daemon, queues in memory in the simulation.
+///
+/// Threads  the worker's, all of it.
+class Io {
+ public:
+  virtual ~Io() = default;
+
+  /// Makes the calling thread the owner; before anything else.
+  virtual Result<void> start() = 0;
+
+  /// Sends off what was transmitted and collects what has happened; the worker's only blocking
+  /// point. Returns when there is something, or at once unless `block`.
+  virtual void wait(bool block) = 0;
+
+  /// Endpoints with arrivals. The worker takes out those it has emptied.
+  virtual std::vector<Endpoint*>& ready() = 0;
+  /// Frames whose transmission has ended, with the errno on each.
+  virtual FrameList& written() = 0;
+  /// Frames that transmit() has and written() has not yet.
+  [[nodiscard]] virtual const FrameList& pending() const = 0;
+  /// Whether another worker or control has sent word since the last call.
+  virtual bool take_wake() = 0;
+
+  /// Gives free landing buffers to the kernel again and resumes what paused for lack of them.
+  virtual void refill() = 0;
+  /// Whether some reading stays paused because not one buffer is free.
+  [[nodiscard]] virtual bool is_starved() const = 0;
+  /// Paths whose reading has paused for lack of a buffer, once per pause. The worker empties it.
+  virtual std::vector<PathId>& paused() = 0;
+  /// Endpoints that cannot be read any more. The worker empties it.
+  virtual std::vector<EndpointFailure>& failures() = 0;
+
+  virtual Result<Endpoint*> attach(const EndpointSetup& setup) = 0;
+  /// Ends reading. Frames that arrive meanwhile still come.
+  virtual void stop_reading(Endpoint& endpoint) = 0;
+  /// Whether stop_reading() has taken effect and nothing of it is in flight.
+  [[nodiscard]] virtual bool is_quiet(const Endpoint& endpoint) const = 0;
+  /// Forgets a quiet endpoint.
+  virtual void detach(Endpoint& endpoint) = 0;
+
+  /// Makes another worker return from wait().
+  virtual void wake(CpuId worker) = 0;
+};
+
+}  // namespace vethd

@@ -1,0 +1,9 @@
+// What newer kernels have and the headers of Debian 12 do not name yet.
+#pragma once
+
+#include <linux/if_tun.h>
+
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20  // Linux 6.2; only together with USO6
+#define TUN_F_USO6 0x40
+#endif

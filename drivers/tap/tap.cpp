@@ -1,0 +1,103 @@
+#include "drivers/tap/tap.hpp"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <array>
+#include <cstring>
+
+#include "drivers/tap/compat.hpp"
+
+namespace vethd {
+namespace {
+
+struct Offload {
+  unsigned bit;
+  const char* name;
+};
+constexpr std::array kOffloads{
+    Offload{TUN_F_CSUM, "csum"},       Offload{TUN_F_TSO4, "tso4"}, Offload{TUN_F_TSO6, "tso6"},
+    Offload{TUN_F_TSO_ECN, "tso_ecn"}, Offload{TUN_F_USO4, "uso4"}, Offload{TUN_F_USO6, "uso6"},
+};
+
+// Best first; a kernel refuses a mask with a bit it does not know.
+constexpr unsigned kTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+constexpr std::array kOffloadMasks{kTso | TUN_F_USO4 | TUN_F_USO6, kTso, unsigned{TUN_F_CSUM}};
+
+std::string hint_for(int error, const std::string& ifname) {
+  switch (error) {
+    case EPERM:
+      return "vethd needs CAP_NET_ADMIN in the namespace; run it as root";
+    case EBUSY:
+    case EEXIST:
+    case EINVAL:
+      return "a device named " + ifname + " may exist already; remove it or choose another ifname";
+    default:
+      return "";
+  }
+}
+
+Result<Fd> open_queue(const std::string& ifname, short flags, const std::string& doing) {
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.is_open()) {
+    if (errno == EMFILE) return fail(doing, "too many open files; raise the limit with ulimit -n");
+    return fail("open /dev/net/tun",
+                errno == ENOENT || errno == ENODEV || errno == ENXIO
+                    ? "load the module with: modprobe tun; in a container pass the device through"
+                    : "the file must be readable and writable");
+  }
+  ifreq request{};
+  std::strncpy(request.ifr_name, ifname.c_str(), IFNAMSIZ - 1);
+  request.ifr_flags = flags;
+  if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) return fail(doing, hint_for(errno, ifname));
+  return fd;
+}
+
+}  // namespace
+
+Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned queues) {
+  return in_netns(ns, [&]() -> Result<Tap> {
+    const std::string doing = "create TAP " + ns.label() + "/" + ifname;
+    short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_NO_CARRIER;
+    if (queues > 1) flags |= IFF_MULTI_QUEUE;
+    std::vector<Fd> fds;
+    for (unsigned i = 0; i < queues; ++i) {
+      auto fd = open_queue(ifname, flags, doing);
+      if (!fd) return pass(std::move(fd));
+      fds.push_back(std::move(*fd));
+    }
+    for (const unsigned mask : kOffloadMasks)
+      if (::ioctl(fds.front().get(), TUNSETOFFLOAD, mask) == 0) return Tap(std::move(fds), mask);
+    return fail("set offloads of TAP " + ns.label() + "/" + ifname);
+  });
+}
+
+std::vector<std::string> Tap::offloads() const {
+  std::vector<std::string> names;
+  for (const Offload& offload : kOffloads)
+    if ((offloads_ & offload.bit) != 0) names.emplace_back(offload.name);
+  return names;
+}
+
+Result<void> Tap::set_carrier(bool on) {
+  int carrier = on ? 1 : 0;
+  if (::ioctl(queues_.front().get(), TUNSETCARRIER, &carrier) < 0)
+    return fail("set the carrier of a TAP");
+  return {};
+}
+
+Result<std::string> Tap::current_name() const {
+  ifreq request{};
+  if (::ioctl(queues_.front().get(), TUNGETIFF, &request) < 0)
+    return fail("ask a TAP for its name");
+  return std::string(request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ));
+}
+
+Result<Fd> Tap::current_netns() const {
+  Fd fd(::ioctl(queues_.front().get(), TUNGETDEVNETNS));
+  if (!fd.is_open()) return fail("ask a TAP for its namespace");
+  return fd;
+}
+
+}  // namespace vethd

@@ -1,0 +1,43 @@
+// A TAP device that looks like one end of a veth pair.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/core/fd.hpp"
+#include "daemon/core/result.hpp"
+#include "daemon/netns/namespace.hpp"
+
+namespace vethd {
+
+/// The device and its queues. It exists as long as a queue is open, in whatever namespace and under
+/// whatever name its user puts it.
+class Tap {
+ public:
+  /// Creates the device in ns, without carrier and administratively down, offloads as far as the
+  /// kernel has them, all descriptors non-blocking: blocking writes could overtake each other.
+  static Result<Tap> create(const Netns& ns, const std::string& ifname, unsigned queues);
+
+  [[nodiscard]] int queue(std::size_t index) const { return queues_[index].get(); }
+  [[nodiscard]] std::size_t queues() const { return queues_.size(); }
+
+  /// "csum", "tso4", …: what the stack may leave undone on frames it sends here.
+  [[nodiscard]] std::vector<std::string> offloads() const;
+
+  Result<void> set_carrier(bool on);
+
+  /// The name it has now (TUNGETIFF). Errors: EBADFD once the device is deleted.
+  [[nodiscard]] Result<std::string> current_name() const;
+  /// The namespace it is in now (TUNGETDEVNETNS).
+  [[nodiscard]] Result<Fd> current_netns() const;
+
+ private:
+  Tap(std::vector<Fd> queues, unsigned offloads)
+      : queues_(std::move(queues)), offloads_(offloads) {}
+
+  std::vector<Fd> queues_;
+  unsigned offloads_;  // TUN_F_*
+};
+
+}  // namespace vethd
