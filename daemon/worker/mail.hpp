@@ -1,0 +1,83 @@
+// What control asks of a worker, between rounds.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/result.hpp"
+#include "daemon/core/spsc.hpp"
+#include "daemon/pipeline/device.hpp"
+#include "daemon/worker/snapshot.hpp"
+#include "drivers/io.hpp"
+
+namespace vethd {
+
+/// A pair comes to life on a worker: its devices, its machine, and every queue of both ends.
+struct AddPair {
+  PairId pair;
+  MachineId machine;
+  Device a;
+  Device b;
+  std::vector<EndpointSetup> endpoints;
+};
+
+/// One end has changed: up, down, mtu, address, namespace.
+struct SetDevice {
+  PairId pair;
+  Side side{};
+  Device device;
+};
+
+/// First half of a removal: nothing new comes in. Frames on their way go on.
+struct StopReading {
+  PairId pair;
+};
+
+/// Second half, when no worker reads any more: frames still in the path are dropped as `removed`,
+/// and the endpoints are forgotten once nothing is in flight on them.
+struct RemovePair {
+  PairId pair;
+};
+
+/// Record your share of the ledger.
+struct TakeSnapshot {};
+
+/// Leave the loop.
+struct Stop {};
+
+/// What the worker answers.
+struct MailAnswer {
+  CpuId worker;
+  std::uint64_t serial = 0;  // of the mail
+  Result<void> result;
+  std::shared_ptr<WorkerSnapshot> snapshot;  // of TakeSnapshot
+};
+
+struct Mail {
+  std::uint64_t serial = 0;
+  std::variant<AddPair, SetDevice, StopReading, RemovePair, TakeSnapshot, Stop> what;
+};
+
+/// Something the worker has to say unasked: an endpoint cannot be read any more.
+struct FailureNotice {
+  CpuId worker;
+  EndpointFailure failure;
+};
+
+/// Where answers and reports go; called on the worker's thread.
+class Control {
+ public:
+  virtual ~Control() = default;
+  virtual void answer(MailAnswer answer) = 0;
+  virtual void notice(FailureNotice notice) = 0;
+};
+
+// Control sends no more than this without having an answer.
+constexpr std::size_t kMailboxMails = 256;
+using Mailbox = SpscQueue<std::unique_ptr<Mail>>;  // control pushes, the worker pops
+
+}  // namespace vethd

@@ -1,0 +1,221 @@
+#include "daemon/worker/worker.hpp"
+
+#include <algorithm>
+
+#include "daemon/core/panic.hpp"
+#include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/flow.hpp"
+
+namespace vethd {
+
+Worker::Worker(const WorkerParts& parts)
+    : cpu_(parts.cpu),
+      io_(parts.io),
+      pool_(parts.pool),
+      exchange_(parts.exchange),
+      clock_(parts.clock),
+      sent_home_to_(parts.exchange.workers(), false),
+      mailbox_(parts.mailbox),
+      control_(parts.control),
+      markers_(parts.exchange.workers()) {
+  for (Machine* machine : parts.machines)
+    softnets_.push_back(machine->softnet_data[cpu_.value].get());
+  for (Frame& marker : markers_) marker.holder = Holder::marker;
+}
+
+void Worker::run() {
+  auto started = io_.start();
+  const bool ok = started.has_value();
+  answer(0, std::move(started));
+  if (!ok) return;
+  while (!stopped_) {
+    io_.wait(/*block=*/!has_work());  // the only blocking point
+    round();
+  }
+}
+
+void Worker::round() {
+  ++counters_.rounds;
+  take_mail();      // control: pairs come, change and go between rounds
+  take_handover();  // what other CPUs' enqueue_to_backlog() sent here
+  receive();        // endpoints -> veth_xmit -> a backlog, a softirq after each source
+  net_rx_action();  // backlogs -> delivered
+  transmit();       // delivered -> the peer's endpoint
+  park();           // what stays behind leaves its landing buffer
+  settle();         // written -> counted; every frame comes home
+}
+
+bool Worker::has_work() {
+  if (!io_.ready().empty() || !mailbox_.empty()) return true;
+  for (const SoftnetData* sd : softnets_)
+    if (sd->net_rx_pending()) return true;
+  if (io_.is_starved()) exchange_.starved(cpu_).exchange(true, std::memory_order_acq_rel);
+  for (std::uint32_t other = 0; other < exchange_.workers(); ++other) {
+    if (other == cpu_.value) continue;
+    if (!exchange_.handover({other}, cpu_).empty()) return true;
+    if (io_.is_starved() && !exchange_.homeward({other}, cpu_).empty()) return true;
+  }
+  return false;
+}
+
+void Worker::take_handover() {
+  if (io_.take_wake()) {
+    ++counters_.wakes;
+    for (SoftnetData* sd : softnets_) sd->rps_trigger_softirq();
+  }
+  for (std::uint32_t other = 0; other < exchange_.workers(); ++other) {
+    if (other == cpu_.value) continue;
+    auto& homeward = exchange_.homeward({other}, cpu_);
+    while (auto frame = homeward.pop()) {  // ends: the frames of this worker
+      (*frame)->holder = Holder::in_hand;
+      pool_.release(**frame);
+    }
+    auto& handover = exchange_.handover({other}, cpu_);
+    for (std::size_t i = 0; i < kHandoverBatch; ++i) {
+      const auto entry = handover.pop();
+      if (!entry) break;
+      Frame& frame = **entry;
+      if (frame.holder == Holder::marker) {
+        take_marker({other});
+        continue;
+      }
+      if (cut_ && cut_->marker_missing[other])
+        ++cut_->share->paths[frame.path.value].in_flight.handover;
+      frame.holder = Holder::in_hand;
+      paths_[frame.path.value].softnet->enqueue_remote(frame);
+    }
+  }
+}
+
+void Worker::receive() {
+  std::vector<Endpoint*>& ready = io_.ready();
+  for (Endpoint* source : ready) {
+    source->receive(received_, kReceiveBatch);
+    Path& path = paths_[source->path().value];
+    while (Frame* frame = received_.pop()) forward(path, *frame);
+    if (path.softnet->net_rx_pending()) path.softnet->net_rx_action(clock_, *this, delivered_);
+  }
+  std::erase_if(ready, [](const Endpoint* source) { return !source->has_arrivals(); });
+}
+
+void Worker::forward(Path& path, Frame& frame) {
+  if (veth_xmit(path, frame, pool_.arena().bytes_of(frame), *this) == Xmit::dropped) release(frame);
+  SoftnetData& sd = *path.softnet;
+  if (!sd.machine().inline_arrival) return;
+  for (int run = 0; run < kSoftirqRestarts && sd.net_rx_pending(); ++run)
+    sd.net_rx_action(clock_, *this, delivered_);
+}
+
+void Worker::net_rx_action() {
+  for (SoftnetData* sd : softnets_)
+    if (sd->net_rx_pending()) sd->net_rx_action(clock_, *this, delivered_);
+}
+
+void Worker::transmit() {
+  FrameList run(Holder::transmit);  // frames in a row for the same endpoint
+  while (Frame* frame = delivered_.pop()) {
+    Endpoint& target = egress(*frame);
+    run.push(*frame);
+    while (!delivered_.empty() && &egress(*delivered_.front()) == &target)
+      run.push(*delivered_.pop());
+    target.transmit(run);
+  }
+}
+
+Endpoint& Worker::egress(const Frame& frame) {
+  const Side entry = entry_of(frame.path);
+  const Side side = broken(Stage::delivery) ? entry : peer_of(entry);
+  const auto& queues = ports_[pair_of(frame.path).value].queues[static_cast<std::size_t>(side)];
+  if (queues.size() == 1) return *queues.front();
+  // A TAP learns from what is written: the reverse flow leaves by the queue its last frame came in
+  // by. A symmetric hash keeps both directions of a flow on one queue.
+  const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.len, FlowLabel::ignored);
+  const HashKey& key = paths_[frame.path.value].softnet->machine().hash_key;
+  return *queues[reciprocal_scale(hash_flow(keys, key), static_cast<std::uint32_t>(queues.size()))];
+}
+
+void Worker::park() {
+  // This round's arrivals are at the tails; those before them were parked in their own round.
+  const auto tail = [this](FrameList& queue) {
+    for (Frame* frame = queue.back();
+         frame != nullptr && frame->buffer == Buffer::landing && frame->home == cpu_.value;
+         frame = frame->prev)
+      if (pool_.park(*frame)) ++paths_[frame->path.value].counters.parked;
+  };
+  if (pool_.landings_held() == 0) return;
+  for (SoftnetData* sd : softnets_) {
+    tail(sd->input_pkt_queue());
+    tail(sd->process_queue());
+  }
+}
+
+void Worker::hand_over(Frame& frame, CpuId target) {
+  // The other CPU may take its time. As long as half of the landing buffers are here, nothing needs
+  // to be copied.
+  if (pool_.landings_held() > kLandingBuffers / 2 && pool_.park(frame))
+    ++paths_[frame.path.value].counters.parked;
+  frame.holder = Holder::handover;
+  invariant(exchange_.handover(cpu_, target).push(&frame), "a lane has room for every frame");
+}
+
+void Worker::settle() {
+  FrameList& written = io_.written();
+  while (Frame* frame = written.pop()) {
+    Counters& counters = paths_[frame->path.value].counters;
+    switch (frame->write_error) {
+      case 0:
+        ++counters.tx_frames;
+        counters.tx_bytes += frame->len;
+        break;
+      case EIO:
+        ++counters.drop_write_eio;
+        break;
+      case EINVAL:
+        ++counters.drop_write_einval;
+        break;
+      case ENOBUFS:
+        ++counters.drop_write_enobufs;
+        break;
+      case ENOMEM:
+        ++counters.drop_write_enomem;
+        break;
+      case EBADFD:
+        ++counters.drop_write_ebadfd;
+        break;
+      case EAGAIN:
+        ++counters.drop_write_eagain;
+        break;
+      default:
+        ++counters.drop_write_other;
+        break;
+    }
+    release(*frame);
+  }
+  for (const PathId path : io_.paused()) ++paths_[path.value].counters.rx_no_buffer;
+  io_.paused().clear();
+  for (const EndpointFailure& failure : io_.failures()) control_.notice({cpu_, failure});
+  io_.failures().clear();
+  wake_starved();
+  io_.refill();
+  if (!removals_.empty()) finish_removals();
+}
+
+void Worker::release(Frame& frame) {
+  if (frame.home == cpu_.value) {
+    pool_.release(frame);
+    return;
+  }
+  frame.holder = Holder::homeward;
+  invariant(exchange_.homeward(cpu_, {frame.home}).push(&frame), "a lane has room for every frame");
+  sent_home_to_[frame.home] = true;
+}
+
+void Worker::wake_starved() {
+  for (std::uint32_t home = 0; home < exchange_.workers(); ++home) {
+    if (!sent_home_to_[home]) continue;
+    sent_home_to_[home] = false;
+    if (exchange_.starved({home}).exchange(false, std::memory_order_acq_rel)) io_.wake({home});
+  }
+}
+
+}  // namespace vethd

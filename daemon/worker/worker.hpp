@@ -1,0 +1,133 @@
+// One emulated CPU: one thread, one loop, one frame's whole journey.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/time.hpp"
+#include "daemon/frame/pool.hpp"
+#include "daemon/pipeline/softnet.hpp"
+#include "daemon/pipeline/veth.hpp"
+#include "daemon/worker/exchange.hpp"
+#include "daemon/worker/mail.hpp"
+#include "daemon/worker/snapshot.hpp"
+#include "drivers/io.hpp"
+
+namespace vethd {
+
+// Frames one source hands over before the softirq runs: NAPI_POLL_WEIGHT, what a driver's poll
+// hands to the stack at most.
+constexpr std::size_t kReceiveBatch = 64;
+
+// Frames taken from one other CPU's hand-over queue per round; the rest waits for the next.
+constexpr std::size_t kHandoverBatch = 1024;
+
+// Runs of the softirq after one frame under inline arrival: MAX_SOFTIRQ_RESTART of
+// kernel/softirq.c.
+constexpr int kSoftirqRestarts = 10;
+
+/// What a worker works with; all of it outlives the worker.
+struct WorkerParts {
+  CpuId cpu;
+  const Clock& clock;
+  FramePool& pool;
+  Exchange& exchange;
+  std::vector<Machine*> machines;  // by MachineId
+  Io& io;
+  Mailbox& mailbox;
+  Control& control;
+};
+
+/// Threads  run() or round() by one thread; the rest of the daemon talks to it through its mailbox.
+class Worker final : private RemoteCpu {
+ public:
+  explicit Worker(const WorkerParts& parts);
+
+  /// Rounds until control says Stop. The first answer, with serial 0, says whether it has started.
+  void run();
+
+  /// One round: everything that has arrived goes as far as it can. Never blocks.
+  void round();
+
+  /// Whether another round would find something to do without waiting.
+  [[nodiscard]] bool has_work();
+
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+ private:
+  void take_mail();
+  void take_handover();
+  void receive();
+  void net_rx_action();
+  void transmit();
+  void park();
+  void settle();
+
+  void forward(Path& path, Frame& frame);
+  Endpoint& egress(const Frame& frame);
+  void release(Frame& frame);
+  void wake_starved();
+
+  // RemoteCpu: how enqueue_to_backlog() reaches the others.
+  void hand_over(Frame& frame, CpuId target) override;
+  void send_ipi(CpuId target) override { io_.wake(target); }
+
+  // Between rounds: worker_mail.cpp.
+  void handle(const AddPair& mail, std::uint64_t serial);
+  void handle(const SetDevice& mail, std::uint64_t serial);
+  void handle(const StopReading& mail, std::uint64_t serial);
+  void handle(const RemovePair& mail, std::uint64_t serial);
+  void handle(const TakeSnapshot& mail, std::uint64_t serial);
+  void handle(const Stop& mail, std::uint64_t serial);
+  void answer(std::uint64_t serial, Result<void> result = {});
+  void purge(PairId pair);
+  void finish_removals();
+  void begin_cut();
+  void end_cut();
+  void take_marker(CpuId source);
+
+  // A pair on this worker: its queues, by the side they belong to.
+  struct Port {
+    std::vector<Endpoint*> queues[2];
+  };
+
+  // Data path.
+  CpuId cpu_;
+  Io& io_;
+  FramePool& pool_;
+  Exchange& exchange_;
+  const Clock& clock_;
+  std::vector<Path> paths_;             // by PathId
+  std::vector<Port> ports_;             // by PairId
+  std::vector<SoftnetData*> softnets_;  // by MachineId, of this CPU
+  FrameList received_{Holder::received};
+  FrameList delivered_{Holder::transmit};
+  std::vector<bool> sent_home_to_;  // by CpuId, this round
+  WorkerCounters counters_;
+
+  // Between rounds.
+  Mailbox& mailbox_;
+  Control& control_;
+  bool stopped_ = false;
+  struct Removal {
+    PairId pair;
+    std::uint64_t serial;
+    bool whole;  // RemovePair; else StopReading
+  };
+  std::vector<Removal> removals_;
+  // The cut being taken: own share, and whose marker is still missing.
+  struct Cut {
+    std::shared_ptr<WorkerSnapshot> share;
+    std::optional<std::uint64_t> serial;  // once the mail is here; a marker may come first
+    std::vector<bool> marker_missing;     // by source CPU
+    std::size_t missing = 0;
+  };
+  std::optional<Cut> cut_;
+  std::vector<Frame> markers_;  // by target CPU; frames only in that a lane carries them
+};
+
+}  // namespace vethd
