@@ -1,0 +1,141 @@
+#include "daemon/control/namespaces.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+namespace vethd {
+namespace {
+
+// How often namespaces without a name are looked at again. Costs nothing while all have one.
+constexpr std::chrono::milliseconds kRecheck{2000};
+// Mounts change in bursts; one look serves all of a burst.
+constexpr std::chrono::milliseconds kSettle{50};
+// Messages are read in bounded pieces; so many pieces before the loop serves others again.
+constexpr int kReadsPerEvent = 64;
+
+/// Inode numbers of all network namespaces that are mounted somewhere visible, as in
+/// "... / - nsfs nsfs rw" lines whose root is "net:[4026532177]".
+std::unordered_set<ino_t> mounted_namespaces() {
+  constexpr std::string_view kRoot = " net:[";
+  std::unordered_set<ino_t> found;
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);)
+    if (const std::size_t at = line.find(kRoot); at != std::string::npos)
+      found.insert(std::strtoull(line.c_str() + at + kRoot.size(), nullptr, 10));
+  return found;
+}
+
+/// Namespaces some process lives in, ours left out only in that it lives in its own.
+std::unordered_set<ino_t> inhabited_namespaces() {
+  std::unordered_set<ino_t> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
+      continue;
+    struct stat st{};
+    if (::stat((entry.path() / "ns/net").c_str(), &st) == 0) found.insert(st.st_ino);
+  }
+  return found;
+}
+
+NetnsId own_namespace() {
+  struct stat st{};
+  ::stat("/proc/self/ns/net", &st);
+  return {.device = st.st_dev, .inode = st.st_ino};
+}
+
+}  // namespace
+
+Namespaces::Namespaces(Loop& loop, Janitor& janitor, bool create, OnLink on_link,
+                       OnOrphan on_orphan)
+    : loop_(loop),
+      janitor_(janitor),
+      create_(create),
+      on_link_(std::move(on_link)),
+      on_orphan_(std::move(on_orphan)),
+      own_(own_namespace()),
+      mountinfo_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {
+  if (mountinfo_.is_open())
+    mounts_changed_ =
+        loop_.watch(mountinfo_.get(), Loop::Event::exceptional, [this] { check_soon(kSettle); });
+}
+
+Result<std::shared_ptr<HeldNetns>> Namespaces::find(const config::NetnsRef& ref) {
+  auto netns = Netns::open(ref);
+  if (!netns && netns.error().code == ENOENT && ref.kind == config::NetnsRef::Kind::name &&
+      create_) {
+    netns = create_named(ref.text, [this](const NamedNetns& named) -> Result<void> {
+      auto registered = janitor_.will_create_netns(named);
+      if (!registered) return pass(std::move(registered));
+      return {};
+    });
+    if (netns) spdlog::info("created network namespace {}", ref.text);
+  }
+  if (!netns) return pass(std::move(netns));
+  return hold(std::move(*netns));
+}
+
+Result<std::shared_ptr<HeldNetns>> Namespaces::adopt(Fd fd) {
+  auto netns = Netns::adopt(std::move(fd), "moved");
+  if (!netns) return pass(std::move(netns));
+  return hold(std::move(*netns));
+}
+
+Result<std::shared_ptr<HeldNetns>> Namespaces::hold(Netns netns) {
+  const NetnsId id = netns.id();
+  if (auto known = held_[id].lock()) return known;
+  auto links = Links::open(netns);
+  if (!links) return pass(std::move(links));
+  auto monitor = LinkMonitor::open(netns);
+  if (!monitor) return pass(std::move(monitor));
+  auto held = std::make_shared<HeldNetns>(std::move(netns), std::move(*links), std::move(*monitor),
+                                          nullptr);
+  held->watch = loop_.watch(held->monitor.fd(), Loop::Event::readable,
+                            [this, raw = held.get()] { read_events(*raw); });
+  held_[id] = held;
+  check_soon(kSettle);
+  return held;
+}
+
+void Namespaces::check_soon(std::chrono::milliseconds delay) {
+  recheck_ = loop_.after(delay, [this] { check_orphans(); });
+}
+
+void Namespaces::read_events(HeldNetns& held) {
+  const auto alive = held_[held.netns.id()].lock();  // an event may let the last end go
+  for (int i = 0; i < kReadsPerEvent; ++i) {
+    const auto more = held.monitor.read([&](const LinkEvent& event) { on_link_(held, event); });
+    if (!more) spdlog::error("{}", more.error().text());
+    if (!more || !*more) return;
+  }
+}
+
+void Namespaces::check_orphans() {
+  const std::unordered_set<ino_t> mounted = mounted_namespaces();
+  std::vector<std::shared_ptr<HeldNetns>> nameless;
+  std::erase_if(held_, [&](const auto& entry) {
+    auto held = entry.second.lock();
+    if (held == nullptr) return true;
+    if (!mounted.contains(entry.first.inode) && entry.first != own_)
+      nameless.push_back(std::move(held));
+    return false;
+  });
+  if (nameless.empty()) return;
+  const std::unordered_set<ino_t> inhabited = inhabited_namespaces();
+  for (const auto& held : nameless)
+    if (!inhabited.contains(held->netns.id().inode)) on_orphan_(*held);
+  check_soon(kRecheck);
+}
+
+}  // namespace vethd

@@ -1,0 +1,66 @@
+// The namespaces in which pairs have ends: held open, listened to, and let go when nobody else
+// would keep them alive.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/schema.hpp"
+#include "daemon/control/loop.hpp"
+#include "daemon/core/result.hpp"
+#include "daemon/netns/janitor.hpp"
+#include "daemon/netns/link_monitor.hpp"
+#include "daemon/netns/links.hpp"
+#include "daemon/netns/namespace.hpp"
+
+namespace vethd {
+
+/// One namespace with one socket for requests and one for events.
+struct HeldNetns {
+  Netns netns;
+  Links links;
+  LinkMonitor monitor;
+  Loop::WatchPtr watch;
+};
+
+/// Threads  the loop's.
+class Namespaces {
+ public:
+  using OnLink = std::function<void(HeldNetns&, const LinkEvent&)>;
+  using OnOrphan = std::function<void(const HeldNetns&)>;
+
+  /// on_orphan: nothing but this daemon keeps the namespace any more, neither a name nor a process.
+  /// The kernel would have removed it with a veth in it; a TAP keeps it, as long as it is open.
+  Namespaces(Loop& loop, Janitor& janitor, bool create, OnLink on_link, OnOrphan on_orphan);
+
+  /// The namespace a configuration names. Makes it if it is a name that does not exist, and the
+  /// configuration allows it.
+  Result<std::shared_ptr<HeldNetns>> find(const config::NetnsRef& ref);
+  /// The namespace a device was found in.
+  Result<std::shared_ptr<HeldNetns>> adopt(Fd fd);
+
+  [[nodiscard]] NetnsId own() const { return own_; }
+
+ private:
+  Result<std::shared_ptr<HeldNetns>> hold(Netns netns);
+  void read_events(HeldNetns& held);
+  void check_soon(std::chrono::milliseconds delay);
+  void check_orphans();
+
+  Loop& loop_;
+  Janitor& janitor_;
+  bool create_;
+  OnLink on_link_;
+  OnOrphan on_orphan_;
+  NetnsId own_;
+  std::unordered_map<NetnsId, std::weak_ptr<HeldNetns>> held_;
+  Fd mountinfo_;
+  Loop::WatchPtr mounts_changed_;
+  Loop::WatchPtr recheck_;
+};
+
+}  // namespace vethd

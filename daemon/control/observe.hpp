@@ -1,0 +1,33 @@
+// Answers to `show` and `stats`: what control knows itself, and what it asks the workers.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "config/schema.hpp"
+#include "daemon/control/pairs.hpp"
+#include "daemon/control/protocol.hpp"
+#include "daemon/control/worker_set.hpp"
+#include "daemon/stats/report.hpp"
+
+namespace vethd {
+
+/// Threads  the loop's.
+class Observer {
+ public:
+  Observer(const config::Config& config, DaemonReport daemon, Pairs& pairs, WorkerSet& workers)
+      : config_(config), daemon_(std::move(daemon)), pairs_(pairs), workers_(workers) {}
+
+  void answer(Command command, std::function<void(const Answer&)> reply);
+
+ private:
+  [[nodiscard]] Report describe() const;
+  void add_snapshots(Report& report, const std::vector<MailAnswer>& answers) const;
+
+  const config::Config& config_;
+  DaemonReport daemon_;
+  Pairs& pairs_;
+  WorkerSet& workers_;
+};
+
+}  // namespace vethd

@@ -1,0 +1,258 @@
+#include "daemon/control/pairs.hpp"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "daemon/core/panic.hpp"
+
+namespace vethd {
+namespace {
+
+constexpr Side kSides[] = {Side::a, Side::b};
+
+/// Link groups are 32-bit numbers shared by everybody; users take small ones. The pid keeps the
+/// devices of several daemons in one namespace apart.
+std::uint32_t link_group() { return 0x76000000U | static_cast<std::uint32_t>(::getpid()); }
+
+std::string subject(const PairEnd& end) {
+  return end.netns->netns.label() + "/" +
+         (end.link.name.empty() ? end.config.ifname : end.link.name);
+}
+
+}  // namespace
+
+Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns)
+    : loop_(loop),
+      workers_(workers),
+      namespaces_(
+          loop, janitor, create_netns,
+          [this](HeldNetns& netns, const LinkEvent& event) { on_link(netns, event); },
+          [this](const HeldNetns& netns) { on_orphan(netns); }),
+      group_(link_group()) {
+  workers_.on_notice([this](const FailureNotice& notice) { on_notice(notice); });
+}
+
+Pairs::~Pairs() { close(); }
+
+void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> done) {
+  auto pair = std::make_unique<VethPair>();
+  pair->id = {static_cast<std::uint32_t>(pairs_.size())};
+  pair->name = config.name;
+  pair->machine = config.machine;
+  pair->end(Side::a).config = config.a;
+  pair->end(Side::b).config = config.b;
+  for (const Side side : kSides)
+    if (auto created = create_end(pair->end(side)); !created) return done(created);
+  VethPair& opened = *pairs_.emplace_back(std::move(pair));
+  for (const Side side : kSides) {
+    const PairEnd& end = opened.end(side);
+    places_[{end.netns->netns.id(), end.link.ifindex}] = {.pair = opened.id, .side = side};
+  }
+  add_to_workers(opened, [this, &opened, done = std::move(done)](Result<void> added) {
+    done(added ? bring_up(opened) : added);
+  });
+}
+
+Result<void> Pairs::create_end(PairEnd& end) {
+  auto netns = namespaces_.find(end.config.netns);
+  if (!netns) return pass(std::move(netns));
+  end.netns = std::move(*netns);
+  auto tap = Tap::create(end.netns->netns, end.config.ifname, end.config.queues);
+  if (!tap) return pass(std::move(tap));
+  end.tap = std::move(*tap);
+  Links& links = end.netns->links;
+  auto link = links.find(end.config.ifname);
+  if (!link) return pass(std::move(link));
+  end.link = std::move(*link);
+  // As a fresh veth is, and a fresh TAP is not: no qdisc, no GRO.
+  if (auto set = links.set_noqueue(end.link.ifindex); !set) return set;
+  if (auto set = links.set_gro(end.config.ifname, false); !set) return set;
+  return links.configure(end.link.ifindex, {.up = {},
+                                            .mtu = end.config.mtu,
+                                            .mac = end.config.mac,
+                                            .txqueuelen = end.config.txqueuelen,
+                                            .group = group_,
+                                            .name = {}});
+}
+
+Device Pairs::device_of(const VethPair& pair, Side side) const {
+  const PairEnd& end = pair.end(side);
+  Device device;
+  device.ifindex = static_cast<std::uint32_t>(end.link.ifindex);
+  device.netns = std::hash<NetnsId>{}(end.netns->netns.id());
+  device.mtu = end.link.mtu;
+  device.running = end.link.up;
+  device.dev_addr = end.link.mac;
+  device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
+  device.rps_cpus = end.config.rps_cpus;
+  return device;
+}
+
+void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> done) {
+  // Queue i of both ends belongs to worker (base + i) mod workers, base round-robin over pairs.
+  const auto workers = static_cast<std::uint32_t>(workers_.size());
+  workers_.ask(
+      [this, &pair, workers](CpuId worker) -> WorkerSet::What {
+        AddPair mail{.pair = pair.id,
+                     .machine = pair.machine,
+                     .a = device_of(pair, Side::a),
+                     .b = device_of(pair, Side::b),
+                     .endpoints = {}};
+        for (const Side side : kSides) {
+          const Tap& tap = *pair.end(side).tap;
+          for (std::uint32_t i = 0; i < tap.queues(); ++i)
+            mail.endpoints.push_back({.fd = tap.queue(i),
+                                      .path = path_from(pair.id, side),
+                                      .queue = {static_cast<std::uint16_t>(i)},
+                                      .reads = (pair.id.value + i) % workers == worker.value});
+        }
+        return mail;
+      },
+      [done = std::move(done)](const std::vector<MailAnswer>& answers) {
+        done(first_failure(answers));
+      });
+}
+
+Result<void> Pairs::bring_up(VethPair& pair) {
+  for (const Side side : kSides) {
+    PairEnd& end = pair.end(side);
+    Links& links = end.netns->links;
+    if (auto up = links.configure(end.link.ifindex, {.up = true}); !up) return up;
+    auto link = links.get(end.link.ifindex);
+    if (!link) return pass(std::move(link));
+    refresh(pair, side, *link);
+  }
+  // With carrier, so that an IPv6 address is not held back as tentative.
+  for (const Side side : kSides)
+    for (const config::Address& address : pair.end(side).config.addresses)
+      if (auto added =
+              pair.end(side).netns->links.add_address(pair.end(side).link.ifindex, address);
+          !added)
+        return added;
+  return {};
+}
+
+void Pairs::on_link(HeldNetns& netns, const LinkEvent& event) {
+  if (event.kind == LinkEvent::Kind::overrun) {
+    // Events were lost; look at every device we believe to be here.
+    std::vector<Place> here;
+    for (const auto& [address, place] : places_)
+      if (address.netns == netns.netns.id()) here.push_back(place);
+    for (const Place place : here) follow(*pairs_[place.pair.value], place.side);
+    return;
+  }
+  const auto known = places_.find({netns.netns.id(), event.link.ifindex});
+  if (known == places_.end()) return;
+  const Place place = known->second;
+  VethPair& pair = *pairs_[place.pair.value];
+  if (event.kind == LinkEvent::Kind::removed)
+    follow(pair, place.side);
+  else
+    refresh(pair, place.side, event.link);
+}
+
+void Pairs::follow(VethPair& pair, Side side) {
+  if (pair.removing) return;
+  PairEnd& end = pair.end(side);
+  // The descriptor knows where its device is, whatever its name and namespace by now. Both can
+  // change again between the questions; then another event comes, and we ask again.
+  auto name = end.tap->current_name();
+  if (!name) return remove(pair, subject(end) + " was deleted");
+  auto fd = end.tap->current_netns();
+  if (!fd) return remove(pair, subject(end) + " was deleted");
+  auto netns = namespaces_.adopt(std::move(*fd));
+  if (!netns) return remove(pair, netns.error().text());
+  auto link = (*netns)->links.find(*name);
+  if (!link) {
+    if (link.error().code != ENODEV) remove(pair, link.error().text());
+    return;
+  }
+  const Address before{end.netns->netns.id(), end.link.ifindex};
+  const Address now{(*netns)->netns.id(), link->ifindex};
+  if (before != now) {
+    places_.erase(before);
+    places_[now] = {.pair = pair.id, .side = side};
+    spdlog::info("pair {}: {} is now {} in another namespace", pair.name, subject(end), *name);
+    end.netns = std::move(*netns);
+  }
+  refresh(pair, side, *link);
+}
+
+void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
+  if (pair.removing) return;
+  PairEnd& end = pair.end(side);
+  if (end.link.name != link.name)
+    spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
+  const Device before = device_of(pair, side);
+  end.link = link;
+  const Device now = device_of(pair, side);
+  if (before != now)
+    workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = now}, [](const auto&) {});
+  set_carrier(pair);
+}
+
+void Pairs::set_carrier(VethPair& pair) {
+  const bool carrier = pair.end(Side::a).link.up && pair.end(Side::b).link.up;
+  if (carrier == pair.carrier) return;
+  pair.carrier = carrier;
+  for (const Side side : kSides)
+    if (auto set = pair.end(side).tap->set_carrier(carrier); !set)
+      spdlog::warn("pair {}: {}", pair.name, set.error().text());
+}
+
+void Pairs::on_orphan(const HeldNetns& netns) {
+  for (const auto& pair : pairs_) {
+    if (pair == nullptr || pair->removing) continue;
+    for (const Side side : kSides) {
+      if (pair->end(side).netns.get() != &netns) continue;
+      remove(*pair, "namespace " + netns.netns.label() + " was removed");
+      break;
+    }
+  }
+}
+
+void Pairs::on_notice(const FailureNotice& notice) {
+  const PairId id = pair_of(notice.failure.path);
+  if (pairs_[id.value] == nullptr || pairs_[id.value]->removing) return;
+  VethPair& pair = *pairs_[id.value];
+  PairEnd& end = pair.end(entry_of(notice.failure.path));
+  const Error error{.code = notice.failure.error, .doing = "read " + subject(end), .hint = {}};
+  remove(pair, error.text());
+}
+
+void Pairs::remove(VethPair& pair, const std::string& why) {
+  if (std::exchange(pair.removing, true)) return;
+  spdlog::warn("pair {}: removed: {}", pair.name, why);
+  const PairId id = pair.id;
+  workers_.tell(StopReading{id}, [this, id](const auto&) {
+    workers_.tell(RemovePair{id}, [this, id](const auto&) { forget(id); });
+  });
+}
+
+void Pairs::forget(PairId id) {
+  VethPair& pair = *pairs_[id.value];
+  for (const Side side : kSides)
+    places_.erase({pair.end(side).netns->netns.id(), pair.end(side).link.ifindex});
+  pairs_[id.value].reset();  // closes the descriptors, and with them the devices
+}
+
+void Pairs::close() {
+  std::unordered_set<HeldNetns*> seen;
+  for (const auto& pair : pairs_) {
+    if (pair == nullptr) continue;
+    for (const Side side : kSides) {
+      HeldNetns& netns = *pair->end(side).netns;
+      if (!seen.insert(&netns).second) continue;
+      if (auto removed = netns.links.remove_group(group_); !removed)
+        spdlog::warn("{}", removed.error().text());
+    }
+  }
+  pairs_.clear();
+  places_.clear();
+}
+
+}  // namespace vethd

@@ -1,0 +1,97 @@
+// The life of pairs: opened together, followed wherever their users put them, removed together.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/schema.hpp"
+#include "daemon/control/loop.hpp"
+#include "daemon/control/namespaces.hpp"
+#include "daemon/control/worker_set.hpp"
+#include "daemon/core/result.hpp"
+#include "drivers/tap/tap.hpp"
+
+namespace vethd {
+
+/// One end of a pair, as control knows it.
+struct PairEnd {
+  config::End config;
+  std::optional<Tap> tap;
+  std::shared_ptr<HeldNetns> netns;  // where it is now
+  LinkState link;                    // as last seen
+};
+
+struct VethPair {
+  PairId id;
+  std::string name;
+  MachineId machine;
+  PairEnd ends[2];  // by Side
+  bool carrier = false;
+  bool removing = false;
+
+  [[nodiscard]] PairEnd& end(Side side) { return ends[static_cast<std::size_t>(side)]; }
+  [[nodiscard]] const PairEnd& end(Side side) const { return ends[static_cast<std::size_t>(side)]; }
+};
+
+/// Emulates  drivers/net/veth.c: veth_newlink(), veth_dellink(), veth_open(), veth_close(): a pair
+///           is made and removed as one, and has carrier while both ends are up.
+/// Threads   the loop's.
+class Pairs {
+ public:
+  Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns);
+  ~Pairs();
+  Pairs(const Pairs&) = delete;
+  Pairs& operator=(const Pairs&) = delete;
+
+  /// Opens one pair, up to forwarding frames; then calls done. Errors leave nothing of it behind.
+  void open(const config::Pair& config, std::function<void(Result<void>)> done);
+
+  [[nodiscard]] const std::vector<std::unique_ptr<VethPair>>& all() const { return pairs_; }
+
+  /// Removes all devices, with one request per namespace. After the workers have stopped.
+  void close();
+
+ private:
+  struct Address {  // where a device can be found in events
+    NetnsId netns;
+    int ifindex = 0;
+    friend bool operator==(const Address&, const Address&) = default;
+  };
+  struct HashAddress {
+    std::size_t operator()(const Address& address) const {
+      return std::hash<NetnsId>{}(address.netns) * 31 + static_cast<std::size_t>(address.ifindex);
+    }
+  };
+  struct Place {
+    PairId pair;
+    Side side{};
+  };
+
+  Result<void> create_end(PairEnd& end);
+  Result<void> bring_up(VethPair& pair);
+  [[nodiscard]] Device device_of(const VethPair& pair, Side side) const;
+  void add_to_workers(VethPair& pair, std::function<void(Result<void>)> done);
+
+  void on_link(HeldNetns& netns, const LinkEvent& event);
+  void on_orphan(const HeldNetns& netns);
+  void on_notice(const FailureNotice& notice);
+  void follow(VethPair& pair, Side side);
+  void refresh(VethPair& pair, Side side, const LinkState& link);
+  void set_carrier(VethPair& pair);
+  void remove(VethPair& pair, const std::string& why);
+  void forget(PairId id);
+
+  Loop& loop_;
+  WorkerSet& workers_;
+  Namespaces namespaces_;
+  std::uint32_t group_;                           // link group of our devices, for close()
+  std::vector<std::unique_ptr<VethPair>> pairs_;  // by PairId; empty where one was removed
+  std::unordered_map<Address, Place, HashAddress> places_;
+};
+
+}  // namespace vethd

@@ -1,0 +1,265 @@
+// vethd: every part of the program is constructed here, and taken down in reverse.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/parse.hpp"
+#include "daemon/control/loop.hpp"
+#include "daemon/control/observe.hpp"
+#include "daemon/control/pairs.hpp"
+#include "daemon/control/socket_server.hpp"
+#include "daemon/control/worker_set.hpp"
+#include "daemon/frame/arena.hpp"
+#include "daemon/frame/pool.hpp"
+#include "daemon/netns/janitor.hpp"
+#include "daemon/pipeline/softnet.hpp"
+#include "daemon/ring/support.hpp"
+#include "daemon/worker/exchange.hpp"
+#include "daemon/worker/worker.hpp"
+#include "drivers/tap/tap_io.hpp"
+
+namespace vethd {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;  // could not set up or run
+constexpr int kExitUsage = 2;   // bad usage or configuration
+
+// A pair needs a descriptor per queue of each end; two sockets per namespace; the rest is a few.
+// Treated as a wish: without CAP_SYS_RESOURCE the hard limit is what there is.
+void raise_file_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &files));
+}
+
+Result<HashKey> random_key() {
+  HashKey key;
+  if (::getrandom(&key, sizeof key, 0) != sizeof key) return fail("draw a random hash key");
+  return key;
+}
+
+/// Everything between a checked configuration and the end of the process.
+class Daemon {
+ public:
+  Daemon(const config::Config& config, Janitor& janitor) : config_(config), janitor_(janitor) {}
+
+  Result<void> run() {
+    outcome_ = make_data_path();
+    if (outcome_) outcome_ = make_control();
+    if (outcome_) loop_.run();
+    take_down();
+    return std::move(outcome_);
+  }
+
+ private:
+  Result<void> make_data_path() {
+    auto support = probe_ring_support();
+    if (!support) return pass(std::move(support));
+    support_ = *support;
+    for (const std::string& missing : support_.missing()) spdlog::warn("io_uring: {}", missing);
+
+    const std::size_t workers = config_.daemon.workers;
+    auto arena = Arena::create(plan_arena(config_.daemon.memory_bytes, workers));
+    if (!arena) return pass(std::move(arena));
+    arena_.emplace(std::move(*arena));
+    exchange_.emplace(workers, arena_->plan().frames_per_worker());
+
+    for (std::uint32_t i = 0; i < config_.machines.size(); ++i) {
+      auto key = random_key();
+      if (!key) return pass(std::move(key));
+      const config::Softnet& softnet = config_.machines[i];
+      const Sysctls sysctls{.netdev_max_backlog = softnet.netdev_max_backlog,
+                            .netdev_budget = softnet.netdev_budget,
+                            .netdev_budget_usecs = softnet.netdev_budget_usecs,
+                            .dev_weight = softnet.dev_weight};
+      machines_.push_back(std::make_unique<Machine>(MachineId{i}, kRules618, sysctls, *key,
+                                                    softnet.arrival == config::Arrival::inline_,
+                                                    workers));
+    }
+    for (std::size_t i = 0; i < workers; ++i) {
+      pools_.push_back(std::make_unique<FramePool>(*arena_, i));
+      auto io = TapIo::create(support_, *pools_.back());
+      if (!io) return pass(std::move(io));
+      ios_.push_back(std::move(*io));
+      mailboxes_.push_back(std::make_unique<Mailbox>(kMailboxMails));
+    }
+    std::vector<const TapIo*> peers;
+    for (const auto& io : ios_) peers.push_back(io.get());
+    for (const auto& io : ios_) io->set_peers(peers);
+    spdlog::info("{} workers, arena of {} MiB: {} landing buffers and {} chunks each", workers,
+                 arena_->plan().bytes() >> 20, kLandingBuffers, arena_->plan().chunks_per_worker);
+    return {};
+  }
+
+  Result<void> make_control() {
+    loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
+      spdlog::info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      loop_.stop();
+    });
+    workers_.emplace(loop_);
+    pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns);
+    observer_.emplace(config_, describe_daemon(), *pairs_, *workers_);
+
+    std::vector<Machine*> machines;
+    for (const auto& machine : machines_) machines.push_back(machine.get());
+    std::vector<WorkerSet::Member> members;
+    for (std::uint32_t i = 0; i < ios_.size(); ++i) {
+      auto worker = std::make_unique<Worker>(WorkerParts{.cpu = {i},
+                                                         .clock = clock_,
+                                                         .pool = *pools_[i],
+                                                         .exchange = *exchange_,
+                                                         .machines = machines,
+                                                         .io = *ios_[i],
+                                                         .mailbox = *mailboxes_[i],
+                                                         .control = *workers_});
+      const auto& affinity = config_.daemon.cpu_affinity;
+      members.push_back({.worker = std::move(worker),
+                         .mailbox = mailboxes_[i].get(),
+                         .wake_fd = ios_[i]->wake_fd(),
+                         .pin = affinity.empty() ? std::nullopt : std::optional(affinity[i])});
+    }
+    return workers_->start(std::move(members), [this](const Result<void>& started) {
+      if (!started) return end(started);
+      open_next_pair(0);
+    });
+  }
+
+  /// Start-up takes the run-time path: a pair comes while those before it forward already.
+  void open_next_pair(std::size_t index) {
+    if (index == config_.pairs.size()) return end_unless(serve());
+    pairs_->open(config_.pairs[index], [this, index](const Result<void>& opened) {
+      if (!opened) {
+        Error error = opened.error();
+        error.doing = "pair " + config_.pairs[index].name + ": " + error.doing;
+        return end(std::unexpected(std::move(error)));
+      }
+      open_next_pair(index + 1);
+    });
+  }
+
+  Result<void> serve() {
+    const std::string& path = config_.daemon.control_socket;
+    if (const auto directory = missing_directory(path)) {
+      if (auto told = janitor_.will_create_directory(*directory); !told)
+        return pass(std::move(told));
+      if (auto made = make_directory(*directory); !made) return made;
+    }
+    if (auto removed = remove_stale_socket(path); !removed) return removed;
+    auto told = janitor_.will_create_socket(path);
+    if (!told) return pass(std::move(told));
+    auto server = SocketServer::listen(loop_.context(), path,
+                                       [this](Command command, SocketServer::Reply reply) {
+                                         observer_->answer(command, std::move(reply));
+                                       });
+    if (!server) return pass(std::move(server));
+    server_.emplace(std::move(*server));
+    if (const auto file = file_id(path))
+      if (auto narrowed = janitor_.created(*told, *file); !narrowed) return narrowed;
+    std::printf("ready: %zu pairs on %u workers, control socket %s\n", config_.pairs.size(),
+                config_.daemon.workers, path.c_str());
+    std::fflush(stdout);
+    return {};
+  }
+
+  void end_unless(Result<void> result) {
+    if (!result) end(std::move(result));
+  }
+  void end(Result<void> outcome) {
+    outcome_ = std::move(outcome);
+    loop_.stop();
+  }
+
+  void take_down() {
+    server_.reset();
+    if (workers_) workers_->stop();  // nothing reads or writes any more
+    if (pairs_) pairs_->close();
+  }
+
+  [[nodiscard]] DaemonReport describe_daemon() const {
+    DaemonReport report;
+    report.version = VETHD_VERSION;
+    report.pid = ::getpid();
+    report.workers = config_.daemon.workers;
+    report.memory_bytes = config_.daemon.memory_bytes;
+    report.control_socket = config_.daemon.control_socket;
+    report.io_uring = {.in_use = support_.in_use(), .missing = support_.missing()};
+    return report;
+  }
+
+  const config::Config& config_;
+  Janitor& janitor_;
+  SystemClock clock_;
+  RingSupport support_;
+  std::optional<Arena> arena_;
+  std::optional<Exchange> exchange_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::vector<std::unique_ptr<FramePool>> pools_;
+  std::vector<std::unique_ptr<TapIo>> ios_;
+  std::vector<std::unique_ptr<Mailbox>> mailboxes_;
+  Loop loop_;
+  std::optional<WorkerSet> workers_;
+  std::optional<Pairs> pairs_;
+  std::optional<Observer> observer_;
+  std::optional<SocketServer> server_;
+  Result<void> outcome_;
+};
+
+int run(const config::Config& config) {
+  raise_file_limit();
+  auto janitor = Janitor::start();  // forks: before there is any thread
+  if (!janitor) {
+    spdlog::error("{}", janitor.error().text());
+    return kExitFailed;
+  }
+  Result<void> outcome = Daemon(config, *janitor).run();
+  if (auto finished = janitor->finish(); !finished && outcome) outcome = std::move(finished);
+  if (outcome) return kExitOk;
+  spdlog::error("{}", outcome.error().text());
+  return kExitFailed;
+}
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_st("vethd"));
+  spdlog::set_pattern("%^%l%$: %v");
+
+  CLI::App app("vethd emulates Linux veth in userspace: it connects two network namespaces.");
+  std::string file;
+  bool check = false;
+  app.add_option("--config", file, "what to connect (TOML)")->required()->type_name("FILE");
+  app.add_flag("--check", check, "validate the configuration and exit");
+  app.set_version_flag("--version", "vethd " VETHD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+
+  auto host = config::this_host();
+  if (!host) {
+    spdlog::error("{}", host.error().text());
+    return kExitFailed;
+  }
+  const auto config = config::load(file, *host);
+  if (!config) {
+    std::fputs(config.error().text().c_str(), stderr);
+    return kExitUsage;
+  }
+  if (check) return kExitOk;
+  return run(*config);
+}
+
+}  // namespace
+}  // namespace vethd
+
+int main(int argc, char** argv) { return vethd::main(argc, argv); }
