@@ -103,6 +103,8 @@ class Daemon {
   }
 
   Result<void> make_control() {
+    // Another daemon that answers there is met before any device is made.
+    if (auto removed = remove_stale_socket(config_.daemon.control_socket); !removed) return removed;
     loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
       spdlog::info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
       loop_.stop();

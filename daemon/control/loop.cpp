@@ -23,44 +23,57 @@ class Loop::Watch {
 
 namespace {
 
-/// The descriptor may be closed by its owner while the watch still exists, so it is only borrowed.
+// A completion that is queued already cannot be recalled by destroying what it completes; so the
+// handlers hold on to the state, and the watch, at its end, says that nobody wants to hear it.
+
 class FdWatch final : public Loop::Watch {
  public:
   FdWatch(asio::io_context& context, int fd, Loop::Event event, Loop::Handler handler)
-      : descriptor_(context, fd),
-        wait_(event == Loop::Event::readable ? asio::posix::stream_descriptor::wait_read
-                                             : asio::posix::stream_descriptor::wait_error),
-        handler_(std::make_shared<Loop::Handler>(std::move(handler))) {
-    arm();
+      : state_(std::make_shared<State>(asio::posix::stream_descriptor(context, fd), event,
+                                       std::move(handler))) {
+    arm(state_);
   }
-  ~FdWatch() override { static_cast<void>(descriptor_.release()); }
+  ~FdWatch() override {
+    state_->wanted = false;
+    static_cast<void>(state_->descriptor.release());  // it was only borrowed
+  }
 
  private:
-  void arm() {
-    descriptor_.async_wait(wait_,
-                           [this, handler = handler_](const boost::system::error_code& error) {
-                             if (error == asio::error::operation_aborted) return;  // *this is gone
-                             arm();
-                             (*handler)();  // may end this watch
-                           });
+  struct State {
+    asio::posix::stream_descriptor descriptor;
+    Loop::Event event;
+    Loop::Handler handler;
+    bool wanted = true;
+  };
+
+  static void arm(const std::shared_ptr<State>& state) {
+    state->descriptor.async_wait(state->event == Loop::Event::readable
+                                     ? asio::posix::stream_descriptor::wait_read
+                                     : asio::posix::stream_descriptor::wait_error,
+                                 [state](const boost::system::error_code& error) {
+                                   if (error || !state->wanted) return;
+                                   state->handler();
+                                   if (state->wanted) arm(state);
+                                 });
   }
 
-  asio::posix::stream_descriptor descriptor_;
-  asio::posix::stream_descriptor::wait_type wait_;
-  std::shared_ptr<Loop::Handler> handler_;
+  std::shared_ptr<State> state_;
 };
 
 class Timer final : public Loop::Watch {
  public:
   Timer(asio::io_context& context, std::chrono::milliseconds delay, Loop::Handler handler)
-      : timer_(context, delay) {
-    timer_.async_wait([handler = std::move(handler)](const boost::system::error_code& error) {
-      if (!error) handler();
-    });
+      : timer_(context, delay), wanted_(std::make_shared<bool>(true)) {
+    timer_.async_wait(
+        [wanted = wanted_, handler = std::move(handler)](const boost::system::error_code& error) {
+          if (!error && *wanted) handler();
+        });
   }
+  ~Timer() override { *wanted_ = false; }
 
  private:
   asio::steady_timer timer_;
+  std::shared_ptr<bool> wanted_;
 };
 
 }  // namespace

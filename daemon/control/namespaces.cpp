@@ -9,7 +9,9 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -23,16 +25,33 @@ constexpr std::chrono::milliseconds kSettle{50};
 // Messages are read in bounded pieces; so many pieces before the loop serves others again.
 constexpr int kReadsPerEvent = 64;
 
-/// Inode numbers of all network namespaces that are mounted somewhere visible, as in
-/// "... / - nsfs nsfs rw" lines whose root is "net:[4026532177]".
-std::unordered_set<ino_t> mounted_namespaces() {
-  constexpr std::string_view kRoot = " net:[";
-  std::unordered_set<ino_t> found;
+/// Where network namespaces are mounted, by inode number: lines of mountinfo whose fourth word, the
+/// root, is like "net:[4026532177]"; the fifth is the place.
+std::unordered_map<ino_t, std::string> mounted_namespaces() {
+  constexpr std::string_view kRoot = "net:[";
+  std::unordered_map<ino_t, std::string> found;
   std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);)
-    if (const std::size_t at = line.find(kRoot); at != std::string::npos)
-      found.insert(std::strtoull(line.c_str() + at + kRoot.size(), nullptr, 10));
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string word;
+    std::string root;
+    std::string place;
+    words >> word >> word >> word >> root >> place;
+    if (root.starts_with(kRoot))
+      found[std::strtoull(root.c_str() + kRoot.size(), nullptr, 10)] = place;
+  }
   return found;
+}
+
+/// As a user would name it: NAME for what `ip netns` shows, else the place, else the inode.
+std::string label_of(int fd) {
+  struct stat st{};
+  ::fstat(fd, &st);
+  const auto mounted = mounted_namespaces();
+  const auto found = mounted.find(st.st_ino);
+  if (found == mounted.end()) return "net:[" + std::to_string(st.st_ino) + "]";
+  const std::filesystem::path place(found->second);
+  return place.parent_path() == "/run/netns" ? place.filename().string() : place.string();
 }
 
 /// Namespaces some process lives in, ours left out only in that it lives in its own.
@@ -87,7 +106,8 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::find(const config::NetnsRef& ref)
 }
 
 Result<std::shared_ptr<HeldNetns>> Namespaces::adopt(Fd fd) {
-  auto netns = Netns::adopt(std::move(fd), "moved");
+  std::string label = label_of(fd.get());
+  auto netns = Netns::adopt(std::move(fd), std::move(label));
   if (!netns) return pass(std::move(netns));
   return hold(std::move(*netns));
 }
@@ -122,7 +142,7 @@ void Namespaces::read_events(HeldNetns& held) {
 }
 
 void Namespaces::check_orphans() {
-  const std::unordered_set<ino_t> mounted = mounted_namespaces();
+  const auto mounted = mounted_namespaces();
   std::vector<std::shared_ptr<HeldNetns>> nameless;
   std::erase_if(held_, [&](const auto& entry) {
     auto held = entry.second.lock();

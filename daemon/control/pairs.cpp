@@ -53,7 +53,8 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
     places_[{end.netns->netns.id(), end.link.ifindex}] = {.pair = opened.id, .side = side};
   }
   add_to_workers(opened, [this, &opened, done = std::move(done)](Result<void> added) {
-    done(added ? bring_up(opened) : added);
+    if (!added) return done(std::move(added));
+    bring_up(opened, done);
   });
 }
 
@@ -117,22 +118,31 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
       });
 }
 
-Result<void> Pairs::bring_up(VethPair& pair) {
+void Pairs::bring_up(VethPair& pair, std::function<void(Result<void>)> done) {
+  for (const Side side : kSides)
+    if (auto up = pair.end(side).netns->links.configure(pair.end(side).link.ifindex, {.up = true});
+        !up)
+      return done(std::move(up));
+  auto a = look(pair, Side::a);
+  if (!a) return done(pass(std::move(a)));
+  auto b = look(pair, Side::b);
+  if (!b) return done(pass(std::move(b)));
+  refresh(pair, Side::a, *a, [this, &pair, b = std::move(*b), done = std::move(done)] {
+    refresh(pair, Side::b, b, [&pair, done] { done(add_addresses(pair)); });
+  });
+}
+
+Result<LinkState> Pairs::look(VethPair& pair, Side side) {
+  return pair.end(side).netns->links.get(pair.end(side).link.ifindex);
+}
+
+Result<void> Pairs::add_addresses(VethPair& pair) {
   for (const Side side : kSides) {
     PairEnd& end = pair.end(side);
-    Links& links = end.netns->links;
-    if (auto up = links.configure(end.link.ifindex, {.up = true}); !up) return up;
-    auto link = links.get(end.link.ifindex);
-    if (!link) return pass(std::move(link));
-    refresh(pair, side, *link);
-  }
-  // With carrier, so that an IPv6 address is not held back as tentative.
-  for (const Side side : kSides)
-    for (const config::Address& address : pair.end(side).config.addresses)
-      if (auto added =
-              pair.end(side).netns->links.add_address(pair.end(side).link.ifindex, address);
-          !added)
+    for (const config::Address& address : end.config.addresses)
+      if (auto added = end.netns->links.add_address(end.link.ifindex, address); !added)
         return added;
+  }
   return {};
 }
 
@@ -182,17 +192,24 @@ void Pairs::follow(VethPair& pair, Side side) {
   refresh(pair, side, *link);
 }
 
-void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
+void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
+                    const std::function<void()>& settled) {
   if (pair.removing) return;
   PairEnd& end = pair.end(side);
   if (end.link.name != link.name)
     spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
   const Device before = device_of(pair, side);
   end.link = link;
-  const Device now = device_of(pair, side);
-  if (before != now)
-    workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = now}, [](const auto&) {});
-  set_carrier(pair);
+  Device now = device_of(pair, side);
+  // A stack that sees carrier sends; by then the workers must know that its peer is up.
+  const auto follow_up = [this, id = pair.id, settled] {
+    if (pairs_[id.value] == nullptr || pairs_[id.value]->removing) return;
+    set_carrier(*pairs_[id.value]);
+    if (settled) settled();
+  };
+  if (before == now) return follow_up();
+  workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = std::move(now)},
+                [follow_up](const auto&) { follow_up(); });
 }
 
 void Pairs::set_carrier(VethPair& pair) {

@@ -73,7 +73,9 @@ class Pairs {
   };
 
   Result<void> create_end(PairEnd& end);
-  Result<void> bring_up(VethPair& pair);
+  void bring_up(VethPair& pair, std::function<void(Result<void>)> done);
+  static Result<LinkState> look(VethPair& pair, Side side);
+  static Result<void> add_addresses(VethPair& pair);
   [[nodiscard]] Device device_of(const VethPair& pair, Side side) const;
   void add_to_workers(VethPair& pair, std::function<void(Result<void>)> done);
 
@@ -81,7 +83,9 @@ class Pairs {
   void on_orphan(const HeldNetns& netns);
   void on_notice(const FailureNotice& notice);
   void follow(VethPair& pair, Side side);
-  void refresh(VethPair& pair, Side side, const LinkState& link);
+  /// Tells the workers what has changed, then the carrier, then calls settled.
+  void refresh(VethPair& pair, Side side, const LinkState& link,
+               const std::function<void()>& settled = {});
   void set_carrier(VethPair& pair);
   void remove(VethPair& pair, const std::string& why);
   void forget(PairId id);

@@ -20,7 +20,7 @@ namespace vethd {
   if (!peer.has_rps_map()) return std::nullopt;  // and the hash is not computed
   if (frame.meta.queue_mapping > peer.real_num_rx_queues) return std::nullopt;
   std::uint32_t hash = skb_get_hash(frame, data, key);
-  if (broken(Stage::rps)) hash *= static_cast<std::uint32_t>(frame.addr.value >> 4) | 1U;
+  if (broken(Stage::rps)) hash = static_cast<std::uint32_t>((frame.addr.value >> 4) * 0x9e3779b9);
   const auto len = static_cast<std::uint32_t>(peer.rps_cpus.size());
   return peer.rps_cpus[reciprocal_scale(hash, len)];
 }

@@ -137,8 +137,9 @@ std::string rows_text(std::string_view title, const json::value& rows,
   Table table("    ", std::move(columns));
   table.add(names);
   for (const json::value& row : rows.as_array()) {
-    std::vector<std::string> cells;
-    for (const std::string& name : names) cells.push_back(text(row.at(name)));
+    std::vector<std::string> cells(names.size());
+    std::ranges::transform(names, cells.begin(),
+                           [&](const std::string& name) { return text(row.at(name)); });
     table.add(std::move(cells));
   }
   std::string out = std::string(title) + ":\n" + table.text();
