@@ -1,0 +1,46 @@
+// Runs simulations by seed: what a failing test says to replay, and what broken stages are run by.
+//
+//   sim --seed=N [--count=N] [--steps=N]     exit 0: all held; 1: something did not
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "tests/sim/simulation.hpp"
+
+namespace {
+
+void print_counters(const vethd::Counters& counters) {
+  vethd::for_each_counter(counters, [](std::string_view name, auto, auto, auto, std::uint64_t n) {
+    if (n != 0) std::printf(" %.*s=%ju", static_cast<int>(name.size()), name.data(), n);
+  });
+  std::printf("\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t seed = 1;
+  std::uint64_t count = 1;
+  std::uint32_t steps = vethd::sim::kDefaultSteps;
+  CLI::App app("Simulates workers over devices in memory");
+  app.add_option("--seed", seed, "the first seed")->required();
+  app.add_option("--count", count, "how many seeds, ascending");
+  app.add_option("--steps", steps, "of the scheduler, each");
+  CLI11_PARSE(app, argc, argv);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto parameters = vethd::sim::Parameters::draw(seed + i, steps);
+    std::printf("%s\n", parameters.text().c_str());
+    std::fflush(stdout);
+    try {
+      const auto outcome = vethd::sim::Simulation(parameters).run();
+      std::printf("  trace=%016jx rounds=%ju delivered=%ju snapshots=%ju:",
+                  static_cast<std::uintmax_t>(outcome.trace), outcome.rounds, outcome.delivered,
+                  outcome.snapshots);
+      print_counters(outcome.totals);
+    } catch (const vethd::sim::Failure& failure) {
+      std::printf("  FAILED %s\n  replay: %s --seed=%ju --steps=%u\n", failure.what(), argv[0],
+                  seed + i, steps);
+      return 1;
+    }
+  }
+  return 0;
+}

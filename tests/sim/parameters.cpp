@@ -1,0 +1,76 @@
+#include "tests/sim/parameters.hpp"
+
+#include <fmt/core.h>
+
+namespace vethd::sim {
+namespace {
+
+std::vector<CpuId> draw_rps_cpus(Random& random, std::uint32_t workers) {
+  std::vector<CpuId> cpus;
+  if (random.percent(30)) return cpus;
+  for (std::uint32_t cpu = 0; cpu < workers; ++cpu)
+    if (random.percent(60)) cpus.push_back({cpu});
+  return cpus;
+}
+
+}  // namespace
+
+Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
+  Random random(seed);
+  Parameters drawn;
+  drawn.seed = seed;
+  drawn.steps = steps;
+  drawn.workers = 1 + random.below(4);
+  drawn.chunks_per_worker = random.one_of({1U, 16U, 128U, 400U});
+  drawn.machines.resize(1 + random.below(3));
+  for (auto& machine : drawn.machines) {
+    machine.sysctls.netdev_max_backlog = random.one_of({0, 1, 10, 64, 200, 1000});
+    machine.sysctls.netdev_budget = random.one_of({1, 64, 300});
+    machine.sysctls.dev_weight = random.one_of({1, 8, 64, 64});
+    machine.inline_arrival = random.percent(30);
+  }
+  drawn.pairs.resize(1 + random.below(4));
+  for (auto& pair : drawn.pairs) {
+    pair.machine = random.below(static_cast<std::uint32_t>(drawn.machines.size()));
+    for (int side = 0; side < 2; ++side) {
+      Device& end = pair.ends[side];
+      end.ifindex = static_cast<std::uint32_t>(side) + 1;
+      end.netns = random.below(2);
+      end.mtu = random.one_of({kSmallMtu, kLargeMtu, kLargeMtu});
+      end.running = random.percent(90);
+      end.dev_addr = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(side + 1)}};
+      end.rps_cpus = draw_rps_cpus(random, drawn.workers);
+      pair.queues[side] = 1 + random.below(3);
+      end.real_num_rx_queues = static_cast<std::uint16_t>(pair.queues[side]);
+    }
+  }
+  drawn.troubles.completion_percent = random.one_of({100U, 50U, 10U});
+  drawn.troubles.write_error_percent = random.one_of({0U, 0U, 5U});
+  drawn.troubles.reads_per_wait = random.one_of<std::size_t>({1, 8, 64, 100});
+  drawn.troubles.landing_limit = random.one_of<std::size_t>({2, 16, kLandingBuffers});
+  drawn.send_percent = random.one_of({5U, 30U, 80U});
+  drawn.burst_packets = random.one_of({1U, 20U, 150U});
+  drawn.stall_percent = random.one_of({0U, 1U, 5U});
+  drawn.change_percent = random.one_of({0U, 2U, 10U});
+  return drawn;
+}
+
+std::string Parameters::text() const {
+  std::string line = fmt::format(
+      "seed={} steps={} workers={} chunks={} send={}%x{} stall={}% change={}% completion={}% "
+      "write_error={}% reads={} landings={}",
+      seed, steps, workers, chunks_per_worker, send_percent, burst_packets, stall_percent,
+      change_percent, troubles.completion_percent, troubles.write_error_percent,
+      troubles.reads_per_wait, troubles.landing_limit);
+  for (const auto& machine : machines)
+    line += fmt::format(" machine(backlog={} budget={} weight={}{})",
+                        machine.sysctls.netdev_max_backlog, machine.sysctls.netdev_budget,
+                        machine.sysctls.dev_weight, machine.inline_arrival ? " inline" : "");
+  for (const auto& pair : pairs)
+    line += fmt::format(" pair(machine={} queues={}/{} mtu={}/{} rps={}/{})", pair.machine,
+                        pair.queues[0], pair.queues[1], pair.ends[0].mtu, pair.ends[1].mtu,
+                        pair.ends[0].rps_cpus.size(), pair.ends[1].rps_cpus.size());
+  return line;
+}
+
+}  // namespace vethd::sim

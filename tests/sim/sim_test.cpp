@@ -1,0 +1,100 @@
+// Simulations by seed: the ones that once failed, random ones, and ones that must fail.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "tests/sim/simulation.hpp"
+
+namespace vethd::sim {
+namespace {
+
+Outcome simulate(std::uint64_t seed) {
+  const auto parameters = Parameters::draw(seed, kDefaultSteps);
+  // Before the run, so that an abort leaves it as the last line.
+  std::printf("%s\n", parameters.text().c_str());
+  std::fflush(stdout);
+  try {
+    return Simulation(parameters).run();
+  } catch (const Failure& failure) {
+    ADD_FAILURE() << failure.what() << "\nreplay: " SIM_PROGRAM " --seed=" << seed;
+    return {};
+  }
+}
+
+TEST(Simulation, SameSeedGivesTheSameRun) {
+  for (const std::uint64_t seed : {2, 10, 17}) {
+    const Outcome first = simulate(seed);
+    const Outcome second = simulate(seed);
+    EXPECT_EQ(first.trace, second.trace);
+    EXPECT_EQ(first.delivered, second.delivered);
+    EXPECT_GT(first.delivered, 0U);
+  }
+}
+
+TEST(Simulation, DifferentSeedsGiveDifferentRuns) {
+  EXPECT_NE(simulate(2).trace, simulate(3).trace);
+}
+
+TEST(Simulation, RegressionSeedsHold) {
+  std::ifstream file(SIM_REGRESSIONS);
+  ASSERT_TRUE(file.is_open());
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty() && line.front() != '#') simulate(std::stoull(line));
+}
+
+TEST(Simulation, RandomSeedsHoldAndMeetEveryDropOfTheLedger) {
+  const char* const count = std::getenv("VETHD_SIM_SEEDS");  // NOLINT(concurrency-mt-unsafe)
+  ASSERT_NE(count, nullptr) << "how many seeds? meson sets it";
+  const std::uint64_t first = std::uint64_t{std::random_device{}()} << 8;
+  Counters totals;
+  for (int i = 0; i < std::atoi(count) && !HasFailure(); ++i)
+    totals += simulate(first + static_cast<std::uint64_t>(i)).totals;
+  // What these runs can tell rests on what happened in them.
+  for_each_counter(totals, [](std::string_view name, RowKind kind, auto, auto, std::uint64_t n) {
+    if (name == "drop_dev_ready") return;  // the forward check has refused the frame before
+    if (kind != RowKind::other) {
+      EXPECT_GT(n, 0U) << name;
+    }
+  });
+}
+
+/// How the simulation with one stage broken ends: its exit status, or minus the signal.
+int simulate_broken(const std::string& stage) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("VETHD_BREAK", stage.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ::dup2(null, STDOUT_FILENO);
+    ::dup2(null, STDERR_FILENO);
+    ::execl(SIM_BREAKABLE_PROGRAM, SIM_BREAKABLE_PROGRAM, "--seed=1", "--count=10", nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+class BrokenStage : public testing::TestWithParam<const char*> {};
+
+TEST_P(BrokenStage, IsNoticedByTheSimulation) { EXPECT_EQ(simulate_broken(GetParam()), 1); }
+
+INSTANTIATE_TEST_SUITE_P(Each, BrokenStage,
+                         testing::Values("forward", "scrub", "eth_type_trans", "csum", "rps",
+                                         "enqueue_to_backlog", "handover", "net_rx_action",
+                                         "process_backlog", "delivery"),
+                         [](const auto& stage) { return std::string(stage.param); });
+
+TEST(BreakableBuild, HoldsWhenNothingIsBroken) { EXPECT_EQ(simulate_broken("none"), 0); }
+
+TEST(BreakableBuild, RefusesAnUnknownStage) { EXPECT_EQ(simulate_broken("nonsense"), -SIGABRT); }
+
+}  // namespace
+}  // namespace vethd::sim

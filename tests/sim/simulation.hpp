@@ -1,0 +1,133 @@
+// Real workers, real stages, real hand-over; devices in memory, one thread, one seed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string_view>
+#include <vector>
+
+#include "daemon/frame/pool.hpp"
+#include "daemon/worker/worker.hpp"
+#include "tests/sim/packet.hpp"
+#include "tests/sim/parameters.hpp"
+
+namespace vethd::sim {
+
+/// Something did not hold; what() says what, where and in which step.
+class Failure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What one run did. Equal traces: the same run.
+struct Outcome {
+  std::uint64_t trace = 0;
+  std::uint64_t rounds = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t snapshots = 0;
+  Counters totals;  // over all paths at the end of their lives
+};
+
+/// Moves on when a step is made, and a little whenever it is read.
+class SimClock final : public Clock {
+ public:
+  explicit SimClock(std::uint64_t seed) : random_(seed) {}
+  [[nodiscard]] Instant now() const override {
+    // Now and then a poll takes longer than the softirq's time limit.
+    now_ += random_.below(200) == 0 ? std::chrono::milliseconds(20) : std::chrono::microseconds(1);
+    return now_;
+  }
+
+ private:
+  mutable Random random_;
+  mutable Instant now_{std::chrono::seconds(1)};
+};
+
+/// One run. After every round the ownership of every frame is checked, and the limits of every
+/// queue; at every snapshot the ledger; at every receiver what arrives, and its order.
+class Simulation final : private Control {
+ public:
+  explicit Simulation(const Parameters& parameters);
+
+  /// Throws Failure, or aborts in an invariant of the daemon's own.
+  Outcome run();
+
+ private:
+  // A pair in its life.
+  enum class Life : std::uint8_t { gone, adding, live, stopping, removing };
+  struct PairState {
+    Life life = Life::gone;
+    bool reset_during_snapshot = false;  // its counters began anew, so the cut means nothing
+    Device ends[2];
+    std::vector<std::size_t> devices[2];  // indexes of its queues
+  };
+  struct PathState {
+    std::vector<Flow> flows;
+    std::uint64_t sent = 0;  // in this life
+    std::uint64_t arrived = 0;
+  };
+  struct WorkerState {
+    std::unique_ptr<FramePool> pool;
+    std::unique_ptr<MemoryIo> io;
+    std::unique_ptr<Mailbox> mailbox;
+    std::unique_ptr<Worker> worker;
+    bool asleep = false;
+    std::uint64_t stalled_until = 0;  // step
+  };
+  /// What control waits for.
+  struct Operation {
+    bool active = false;
+    Life then = Life::live;
+    std::uint32_t pair = 0;
+    std::uint64_t serial = 0;
+    std::uint32_t missing = 0;
+  };
+
+  // The world.
+  void step();
+  void run_worker(WorkerState& state);
+  void drain();
+  void send_burst();
+  void stall_something();
+  int receive(PairId pair, Side side, QueueId queue, std::span<const std::byte> packet);
+
+  // Control.
+  void answer(MailAnswer answer) override;
+  void notice(FailureNotice notice) override;
+  void change_something();
+  void add_pair(std::uint32_t pair);
+  void change_device(std::uint32_t pair);
+  void stop_pair(std::uint32_t pair);
+  void remove_pair(std::uint32_t pair);
+  void take_snapshot();
+  void finish(Operation& operation);
+  void check_snapshot();
+  template <class What>
+  void post(Operation& operation, What&& what_for_worker);
+
+  // What must hold.
+  void check(bool holds, std::string_view what) const;
+  void check_frames() const;
+  void check_end();
+
+  Parameters parameters_;
+  Random random_;
+  SimClock clock_;
+  Arena arena_;
+  Exchange exchange_;
+  std::vector<std::unique_ptr<MemoryDevice>> devices_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::vector<WorkerState> workers_;
+  std::vector<PairState> pairs_;
+  std::vector<PathState> paths_;
+  std::uint64_t step_ = 0;
+  std::uint64_t serial_ = 0;
+  Operation change_;
+  Operation snapshot_;
+  std::vector<WorkerSnapshot::Direction> cut_;  // by PathId, summed over the workers
+  Outcome outcome_;
+};
+
+}  // namespace vethd::sim

@@ -1,0 +1,182 @@
+// Links that change, move or vanish underneath a running pair.
+#include <boost/json.hpp>
+
+#include "tests/system/lib/fixture.hpp"
+#include "tests/system/lib/packet.hpp"
+#include "tests/system/lib/process.hpp"
+#include "tests/system/lib/transfer.hpp"
+
+namespace vethd::system_test {
+namespace {
+
+constexpr milliseconds kSoon = 5s;
+
+class Links : public OnBothWires {};
+VETHD_ON_BOTH_WIRES(Links);
+
+struct Carriers {
+  bool a, b;
+  friend bool operator==(const Carriers&, const Carriers&) = default;
+};
+
+testing::AssertionResult carriers_become(Carriers expected) {
+  const auto same = [&] {
+    return Carriers{link_of("red", "veth0").carrier, link_of("blue", "veth1").carrier} == expected;
+  };
+  return wait_until(same, kSoon, expected.a ? "carrier at both ends" : "no carrier at either end");
+}
+
+TEST_P(Links, LoseCarrierAtBothEndsWhileOneIsDown) {
+  connect({.pairs = {red_to_blue()}});
+  EXPECT_EQ(link_of("red", "veth0").operstate, "UP");
+  for (const auto& [netns, ifname] : {std::pair("blue", "veth1"), std::pair("red", "veth0")}) {
+    const std::string set = std::string("-n ") + netns + " link set " + ifname;
+    ip(set + " down");
+    EXPECT_TRUE(carriers_become({false, false})) << set << " down";
+    const auto both_down = [] {
+      return link_of("red", "veth0").operstate == "DOWN" &&
+             link_of("blue", "veth1").operstate == "DOWN";
+    };
+    EXPECT_TRUE(wait_until(both_down, kSoon, "operstate DOWN at both ends"));
+    ip(set + " up");
+    EXPECT_TRUE(carriers_become({true, true})) << set << " up";
+    const auto both_up = [] {
+      return link_of("red", "veth0").operstate == "UP" &&
+             link_of("blue", "veth1").operstate == "UP";
+    };
+    EXPECT_TRUE(wait_until(both_up, kSoon, "operstate UP at both ends"));
+    EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  }
+  if (on_vethd()) {
+    EXPECT_TRUE(pair_in(show(), "web").at("carrier").as_bool());
+  }
+}
+
+TEST_P(Links, LookLikeAFreshVeth) {
+  connect({.pairs = {red_to_blue()}});
+  for (const auto& [netns, ifname] : {std::pair("red", "veth0"), std::pair("blue", "veth1")}) {
+    const Link link = link_of(netns, ifname);
+    EXPECT_TRUE(link.up && link.carrier);
+    EXPECT_EQ(link.operstate, "UP");
+    EXPECT_EQ(link.qdisc, "noqueue");
+    EXPECT_EQ(link.mtu, 1500U);
+    const std::string features = run({"ethtool", "-k", ifname}, {.netns = netns}).out;
+    EXPECT_NE(features.find("generic-receive-offload: off"), std::string::npos) << features;
+    EXPECT_NE(features.find("tcp-segmentation-offload: on"), std::string::npos) << features;
+    EXPECT_NE(features.find("tx-checksumming: on"), std::string::npos) << features;
+  }
+}
+
+/// Waits for a frame younger than anything sent before the call.
+testing::AssertionResult frames_keep_coming(const PacketSocket& socket) {
+  constexpr int kQueued = 100000;  // more than the socket can hold from before
+  for (int i = 0; i < kQueued && socket.receive(0ms); ++i) {
+  }
+  if (socket.receive(kSoon)) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "no frame within " << kSoon.count() << " ms";
+}
+
+TEST_P(Links, GoOnUnderANewName) {
+  connect({.pairs = {red_to_blue()}});
+  const FrameSource traffic("red", "veth0", FrameSource::Pace::one_per_millisecond);
+  const PacketSocket blue("blue", "veth1");  // bound to the device, not to its name
+  ASSERT_TRUE(frames_keep_coming(blue));
+  ip("-n blue link set veth1 name uplink");
+  EXPECT_TRUE(frames_keep_coming(blue));
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  if (on_vethd()) {
+    const auto followed = [] { return pair_in(show(), "web").at("b").at("ifname") == "uplink"; };
+    EXPECT_TRUE(wait_until(followed, kSoon, "vethctl to show the new name"));
+  }
+}
+
+TEST_P(Links, GoOnInAnotherNamespace) {
+  make_netns("t1");
+  connect({.pairs = {red_to_blue()}});
+  const FrameSource traffic("red", "veth0", FrameSource::Pace::one_per_millisecond);
+  ASSERT_TRUE(frames_keep_coming(PacketSocket("blue", "veth1")));
+
+  ip("-n blue link set veth1 netns t1");
+  ASSERT_FALSE(link_of("blue", "veth1").exists);
+  EXPECT_TRUE(carriers_become({false, false}));
+  ip("-n t1 link set veth1 up");  // moving takes a link down and its addresses away
+  ip("-n t1 address add 192.168.1.2/24 dev veth1");
+  EXPECT_TRUE(frames_keep_coming(PacketSocket("t1", "veth1")));
+  const auto both_up = [] {
+    return link_of("red", "veth0").carrier && link_of("t1", "veth1").carrier;
+  };
+  EXPECT_TRUE(wait_until(both_up, kSoon, "carrier at both ends"));
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  const auto sent = tcp_both_ways({"red", "t1", "192.168.1.2"}, 64ULL << 20);
+  EXPECT_TRUE(sent) << sent.error().text();
+  if (on_vethd()) {
+    const auto followed = [] {
+      const auto end = pair_in(show(), "web").at("b").as_object();
+      return end.at("netns") == "t1" && end.at("ifname") == "veth1";
+    };
+    EXPECT_TRUE(wait_until(followed, kSoon, "vethctl to show the new namespace"));
+  }
+}
+
+/// Links that vanish: the pair next to it must not notice.
+class Vanishing : public OnBothWires {
+ protected:
+  void connect_two_pairs() {
+    const Pair other = {.name = "other",
+                        .a = {.netns = "green", .ifname = "o0", .addresses = {"10.0.0.1/24"}},
+                        .b = {.netns = "brown", .ifname = "o1", .addresses = {"10.0.0.2/24"}}};
+    connect({.pairs = {red_to_blue(), other}});
+    ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
+  }
+
+  void expect_the_other_pair_goes_on() {
+    const auto sent =
+        udp_in_order({"green", "brown", "10.0.0.2"}, {.rounds = 50, .sizes = {100, 1400}});
+    EXPECT_TRUE(sent) << sent.error().text();
+    expect_no_drops("other");
+  }
+
+  /// Both ends of the pair are gone, as with veth, and the daemon says that one was taken away.
+  void expect_the_pair_is_gone() {
+    const auto gone = [] { return !link_of("red", "veth0").exists; };
+    EXPECT_TRUE(wait_until(gone, kSoon, "the other end to go too"));
+    if (!on_vethd()) return;
+    const auto forgotten = [] { return pair_in(show(), "web").empty(); };
+    EXPECT_TRUE(wait_until(forgotten, kSoon, "vethctl to show the pair no more"));
+    daemon().allow_log("web");
+    EXPECT_NE(daemon().process().err().find("web"), std::string::npos) << daemon().process().err();
+  }
+};
+VETHD_ON_BOTH_WIRES(Vanishing);
+
+TEST_P(Vanishing, AnEndTakesItsPeerWithItAndNoOther) {
+  connect_two_pairs();
+  const FrameSource traffic("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+  ip("-n blue link del veth1");
+  expect_the_pair_is_gone();
+  expect_the_other_pair_goes_on();
+}
+
+TEST_P(Vanishing, ANamespaceTakesThePairWithItAndNoOther) {
+  connect_two_pairs();
+  const FrameSource traffic("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+  ip("netns del blue");
+  expect_the_pair_is_gone();
+  expect_the_other_pair_goes_on();
+}
+
+TEST_P(Vanishing, ANamespaceAnEndWasMovedToTakesThePairWithItAndNoOther) {
+  make_netns("t1");
+  connect_two_pairs();
+  const FrameSource traffic("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+  ip("-n blue link set veth1 netns t1");
+  ip("-n t1 link set veth1 up");
+  const auto moved = [] { return link_of("t1", "veth1").carrier; };
+  ASSERT_TRUE(wait_until(moved, kSoon, "carrier in the new namespace"));
+  ip("netns del t1");
+  expect_the_pair_is_gone();
+  expect_the_other_pair_goes_on();
+}
+
+}  // namespace
+}  // namespace vethd::system_test

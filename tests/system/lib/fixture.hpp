@@ -1,0 +1,65 @@
+// Every system test: a clean sandbox before, a clean sandbox after, and a quiet daemon between.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <list>
+#include <memory>
+#include <string>
+
+#include "tests/system/lib/daemon.hpp"
+#include "tests/system/lib/netns.hpp"
+#include "tests/system/lib/topology.hpp"
+
+namespace vethd::system_test {
+
+/// Tests of the daemon.
+///
+/// Teardown fails the test when the log holds a warning nobody listed, a ledger does not balance,
+/// the daemon does not stop, or anything is left in the sandbox.
+class System : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  void make_netns(const std::string& name) { namespaces_.emplace_back(name); }
+  /// Makes the namespaces the pairs name, once each, unless the daemon is asked to make them.
+  void make_netns_for(const Topology& topology);
+
+  /// Starts the daemon; topology's namespaces are made first.
+  void start(const Topology& topology);
+  /// Starts the daemon with a configuration of the test's own.
+  void start_with(const std::string& toml) { start_with(toml, {vethd_program()}); }
+  void start_with(const std::string& toml, std::vector<std::string> program) {
+    daemon_ = std::make_unique<Daemon>(toml, std::move(program));
+  }
+
+  Daemon& daemon() { return *daemon_; }
+  /// The test stopped or killed the daemon itself.
+  void daemon_is_gone() { daemon_.reset(); }
+
+ private:
+  std::list<Netns> namespaces_;
+  std::unique_ptr<Daemon> daemon_;
+};
+
+enum class Wire { kernel_veth, vethd };
+
+/// Tests of traffic: on kernel veth, which proves the test, and on the daemon.
+class OnBothWires : public System, public testing::WithParamInterface<Wire> {
+ protected:
+  void connect(const Topology& topology);
+  [[nodiscard]] bool on_vethd() const { return GetParam() == Wire::vethd; }
+  /// Nothing was dropped in either direction; says nothing about kernel veth.
+  void expect_no_drops(const std::string& pair);
+};
+
+std::string wire_name(const testing::TestParamInfo<Wire>& info);
+
+#define VETHD_ON_BOTH_WIRES(suite) \
+  INSTANTIATE_TEST_SUITE_P(Wire, suite, testing::Values(Wire::kernel_veth, Wire::vethd), wire_name)
+
+/// One ping answered; the failure is ping's own output.
+testing::AssertionResult pings(const std::string& netns, const std::string& arguments);
+
+}  // namespace vethd::system_test

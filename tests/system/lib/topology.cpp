@@ -1,0 +1,97 @@
+#include "tests/system/lib/topology.hpp"
+
+#include <sstream>
+#include <stdexcept>
+
+#include "tests/system/lib/netns.hpp"
+#include "tests/system/lib/process.hpp"
+
+namespace vethd::system_test {
+
+namespace {
+
+std::string quoted(const std::string& text) { return '"' + text + '"'; }
+
+template <class Items, class Show>
+std::string list(const Items& items, Show show) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ", ") + show(item);
+  return "[" + text + "]";
+}
+
+void write_end(std::ostream& toml, const char* side, const End& end) {
+  toml << "  [pair." << side << "]\n  driver = \"tap\"\n  ifname = " << quoted(end.ifname) << '\n';
+  if (!end.netns.empty()) toml << "  netns = " << quoted(end.netns) << '\n';
+  if (!end.mac.empty()) toml << "  mac = " << quoted(end.mac) << '\n';
+  toml << "  mtu = " << end.mtu << "\n  queues = " << end.queues
+       << "\n  addresses = " << list(end.addresses, quoted)
+       << "\n  rps_cpus = " << list(end.rps_cpus, [](unsigned cpu) { return std::to_string(cpu); })
+       << '\n';
+}
+
+std::string creation(const End& end) {
+  std::string text = end.ifname;
+  if (!end.netns.empty()) text += " netns " + end.netns;
+  if (!end.mac.empty()) text += " address " + end.mac;
+  const std::string queues = std::to_string(end.queues);
+  return text + " mtu " + std::to_string(end.mtu) + " numtxqueues " + queues + " numrxqueues " +
+         queues;
+}
+
+std::string in(const End& end) { return end.netns.empty() ? "" : "-n " + end.netns + " "; }
+
+/// queues/rx-N/rps_cpus is a mask in hex; sysfs shows the devices of the namespace that mounted it,
+/// which is what "ip netns exec" does first.
+void set_rps(const End& end) {
+  unsigned mask = 0;
+  for (const unsigned cpu : end.rps_cpus) mask |= 1U << cpu;
+  if (mask == 0) return;
+  std::ostringstream script;
+  script << "for f in /sys/class/net/" << end.ifname << "/queues/rx-*/rps_cpus; do echo "
+         << std::hex << mask << " > $f; done";
+  const Finished done = run({"ip", "netns", "exec", end.netns, "sh", "-c", script.str()});
+  if (done.exit_code != 0) throw std::runtime_error("set RPS: " + done.err);
+}
+
+}  // namespace
+
+std::string to_toml(const Topology& topology) {
+  std::ostringstream toml;
+  toml << "[daemon]\nworkers = " << topology.workers
+       << "\ncreate_netns = " << (topology.create_netns ? "true" : "false")
+       << "\ncontrol_socket = \"/run/vethd/vethd.sock\"\n\n"
+       << topology.softnet << '\n';
+  for (const Pair& pair : topology.pairs) {
+    toml << "[[pair]]\nname = " << quoted(pair.name) << '\n';
+    if (!pair.softnet.empty()) toml << "softnet = " << quoted(pair.softnet) << '\n';
+    write_end(toml, "a", pair.a);
+    write_end(toml, "b", pair.b);
+  }
+  return toml.str();
+}
+
+void make_kernel_veth(const Topology& topology) {
+  for (const Pair& pair : topology.pairs) {
+    ip("link add " + creation(pair.a) + " type veth peer " + creation(pair.b));
+    for (const End* end : {&pair.a, &pair.b}) {
+      set_rps(*end);
+      for (const std::string& address : end->addresses) {
+        const bool v6 = address.find(':') != std::string::npos;
+        ip(in(*end) + "address add " + address + " dev " + end->ifname + (v6 ? " nodad" : ""));
+      }
+      ip(in(*end) + "link set " + end->ifname + " up");
+    }
+    for (const End* end : {&pair.a, &pair.b}) {
+      const auto is_up = [&] { return link_of(end->netns, end->ifname).operstate == "UP"; };
+      if (!wait_until(is_up, 5s, end->ifname)) throw std::runtime_error(end->ifname + " is not up");
+    }
+  }
+}
+
+Pair red_to_blue() {
+  return {.name = "web",
+          .a = {.netns = "red", .ifname = "veth0", .addresses = {"192.168.1.1/24", "fd00::1/64"}},
+          .b = {.netns = "blue", .ifname = "veth1", .addresses = {"192.168.1.2/24", "fd00::2/64"}}};
+}
+
+}  // namespace vethd::system_test

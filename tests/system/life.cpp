@@ -1,0 +1,226 @@
+// From the command line to the last trace: start, refusal, stop, kill.
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+
+#include "tests/system/lib/fixture.hpp"
+#include "tests/system/lib/packet.hpp"
+#include "tests/system/lib/process.hpp"
+#include "tests/system/lib/sandbox.hpp"
+
+namespace vethd::system_test {
+namespace {
+
+constexpr int kClean = 0;
+constexpr int kCannotRun = 1;
+constexpr int kBadUsage = 2;
+
+class CommandLine : public System {};
+
+TEST_F(CommandLine, ShowsItsVersion) {
+  const Finished done = run_vethd({"--version"});
+  EXPECT_EQ(done.exit_code, kClean);
+  EXPECT_NE(done.out.find("vethd "), std::string::npos) << done.out;
+}
+
+TEST_F(CommandLine, ChecksAConfigurationWithoutOpeningAnything) {
+  Topology topology{.pairs = {red_to_blue()}};
+  topology.create_netns = true;
+  const Finished done = run_vethd({"--config", write_config(to_toml(topology)), "--check"});
+  EXPECT_EQ(done.exit_code, kClean) << done.err;
+  EXPECT_EQ(done.err, "");
+  EXPECT_FALSE(netns_exists("red"));
+}
+
+TEST_F(CommandLine, RefusesABadConfigurationWithFileLineAndColumn) {
+  const std::string file =
+      write_config("[daemon]\nworkers = 2\n\n[softnet]\n  netdev_max_backlgo = 10\n");
+  for (const bool only_check : {true, false}) {
+    std::vector<std::string> arguments = {"--config", file};
+    if (only_check) arguments.emplace_back("--check");
+    const Finished done = run_vethd(arguments);
+    EXPECT_EQ(done.exit_code, kBadUsage);
+    EXPECT_EQ(done.out, "");
+    EXPECT_NE(done.err.find(file + ":5:3"), std::string::npos) << done.err;
+    EXPECT_NE(done.err.find("netdev_max_backlog"), std::string::npos) << done.err;
+  }
+}
+
+TEST_F(CommandLine, RefusesBadUsage) {
+  using Arguments = std::vector<std::string>;
+  for (const Arguments& arguments : {Arguments{}, Arguments{"--config"}, Arguments{"--frobnicate"},
+                                     Arguments{"--config", "/run/no-such-file"}}) {
+    const Finished done = run_vethd(arguments);
+    EXPECT_EQ(done.exit_code, kBadUsage) << testing::PrintToString(arguments);
+    EXPECT_NE(done.err, "") << testing::PrintToString(arguments);
+  }
+}
+
+class Start : public System {
+ protected:
+  /// One line on stderr that names the cause, and nothing left behind: teardown looks.
+  static void expect_refusal(const Finished& done, const std::vector<std::string>& says) {
+    EXPECT_EQ(done.exit_code, kCannotRun);
+    EXPECT_EQ(done.out.find("ready"), std::string::npos) << done.out;
+    for (const std::string& text : says)
+      EXPECT_NE(done.err.find(text), std::string::npos) << done.err;
+  }
+};
+
+TEST_F(Start, FailsWhenANamespaceIsMissingAndMayNotBeMade) {
+  make_netns("red");
+  const Finished done = run_vethd({"--config", write_config(to_toml({.pairs = {red_to_blue()}}))});
+  expect_refusal(done, {"blue", "create_netns"});
+  EXPECT_FALSE(link_of("red", "veth0").exists);
+}
+
+TEST_F(Start, FailsWhenAnInterfaceNameIsTaken) {
+  make_netns("red");
+  make_netns("blue");
+  ip("-n blue link add veth1 type bridge");
+  const Finished done = run_vethd({"--config", write_config(to_toml({.pairs = {red_to_blue()}}))});
+  expect_refusal(done, {"veth1"});
+  EXPECT_EQ(link_of("blue", "veth1").kind, "bridge");
+  EXPECT_FALSE(link_of("red", "veth0").exists);
+}
+
+TEST_F(Start, WithoutCapabilitiesSaysWhichOneIsMissing) {
+  make_netns("red");
+  make_netns("blue");
+  const std::string file = write_config(to_toml({.pairs = {red_to_blue()}}));
+  const Finished done = run({"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                             vethd_program(), "--config", file});
+  expect_refusal(done, {"CAP_"});
+}
+
+/// io_uring_setup answers EPERM, as under the default profile of a container runtime.
+void block_io_uring() {
+  std::array<sock_filter, 4> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter{.len = program.size(), .filter = program.data()};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+TEST_F(Start, WithIoUringBlockedSaysByWhatAndHowToAllowIt) {
+  make_netns("red");
+  make_netns("blue");
+  const Finished done = run_vethd({"--config", write_config(to_toml({.pairs = {red_to_blue()}}))},
+                                  {.before_exec = block_io_uring});
+  expect_refusal(done, {"io_uring_setup", "seccomp", "allow"});
+}
+
+class Life : public System {
+ protected:
+  /// Two namespaces of the daemon's own making.
+  void start_with_own_netns() {
+    Topology topology{.pairs = {red_to_blue()}};
+    topology.create_netns = true;
+    start(topology);
+    ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
+  }
+};
+
+TEST_F(Life, MakesMissingNamespacesAndRemovesThem) {
+  start_with_own_netns();
+  EXPECT_TRUE(daemon().stop());
+  EXPECT_EQ(daemon().unexpected_log(), "");
+  daemon_is_gone();
+  EXPECT_EQ(leftovers(), "");  // at once, not some time later
+}
+
+TEST_F(Life, KeepsNamespacesItDidNotMake) {
+  make_netns("red");
+  Topology topology{.pairs = {red_to_blue()}};
+  topology.create_netns = true;
+  start(topology);
+  EXPECT_TRUE(daemon().stop());
+  EXPECT_TRUE(netns_exists("red"));
+  EXPECT_FALSE(netns_exists("blue"));
+  EXPECT_FALSE(link_of("red", "veth0").exists);
+  daemon_is_gone();
+}
+
+TEST_F(Life, EndsCleanlyOnSigint) {
+  start_with_own_netns();
+  daemon().process().signal(SIGINT);
+  EXPECT_EQ(daemon().process().wait_exit(1s), kClean) << daemon().process().err();
+  daemon_is_gone();
+}
+
+TEST_F(Life, EndsWithinASecondUnderLoad) {
+  start({.pairs = {red_to_blue()}});
+  const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+  const FrameSource back("blue", "veth1", FrameSource::Pace::as_fast_as_possible);
+  const PacketSocket blue("blue", "veth1");
+  ASSERT_TRUE(blue.receive(5s)) << "no load";
+  EXPECT_TRUE(daemon().stop(1s));
+  EXPECT_EQ(daemon().unexpected_log(), "");
+  daemon_is_gone();
+}
+
+TEST_F(Life, LeavesNothingBehindWhenKilledUnderLoad) {
+  start_with_own_netns();
+  {
+    const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+    const PacketSocket blue("blue", "veth1");
+    ASSERT_TRUE(blue.receive(5s)) << "no load";
+    daemon().process().signal(SIGKILL);
+    ASSERT_EQ(daemon().process().wait_exit(5s), 128 + SIGKILL);
+  }
+  daemon_is_gone();  // teardown waits for the rest to follow
+}
+
+TEST_F(Life, CanStartAgainAfterBeingKilled) {
+  for (int life = 0; life < 2; ++life) {
+    start_with_own_netns();
+    daemon().process().signal(SIGKILL);
+    ASSERT_EQ(daemon().process().wait_exit(5s), 128 + SIGKILL);
+    daemon_is_gone();
+    ASSERT_TRUE(wait_until([] { return leftovers().empty(); }, 2s, "nothing left")) << leftovers();
+  }
+}
+
+TEST_F(Life, CostsNoCpuTimeWhileNothingIsSent) {
+  Pair pair = red_to_blue();
+  pair.a.addresses = pair.b.addresses = {};
+  make_netns_for({.pairs = {pair}});
+  // No router solicitations and no multicast reports: the links must have nothing to say.
+  set_sysctl("red", "net.ipv6.conf.default.disable_ipv6", "1");
+  set_sysctl("blue", "net.ipv6.conf.default.disable_ipv6", "1");
+  start({.pairs = {pair}});
+  const long before = daemon().process().cpu_ticks();
+  EXPECT_FALSE(daemon().process().wait_exit(1s)) << "it ended while it was watched";
+  EXPECT_LE(daemon().process().cpu_ticks() - before, 1);
+}
+
+TEST_F(Life, OfAThousandPairsEndsWithinTwoSeconds) {
+  constexpr int kPairs = 1000;
+  Topology topology;
+  for (int i = 0; i < kPairs; ++i) {
+    const std::string n = std::to_string(i);
+    topology.pairs.push_back({.name = "pair" + n,
+                              .a = {.netns = "red", .ifname = "a" + n},
+                              .b = {.netns = "blue", .ifname = "b" + n}});
+  }
+  start(topology);
+  EXPECT_TRUE(link_of("blue", "b999").carrier);
+  EXPECT_TRUE(daemon().stop(2s));
+  EXPECT_EQ(daemon().unexpected_log(), "");
+  daemon_is_gone();
+}
+
+}  // namespace
+}  // namespace vethd::system_test

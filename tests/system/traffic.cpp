@@ -1,0 +1,154 @@
+// What programs send arrives, whole, unchanged and in order.
+#include <boost/json.hpp>
+#include <future>
+
+#include "tests/system/lib/fixture.hpp"
+#include "tests/system/lib/packet.hpp"
+#include "tests/system/lib/process.hpp"
+#include "tests/system/lib/transfer.hpp"
+
+namespace vethd::system_test {
+namespace {
+
+constexpr std::uint64_t kGibibyte = 1ULL << 30;
+
+const Route kRedToBlue = {"red", "blue", "192.168.1.2"};
+const Route kBlueToRed = {"blue", "red", "192.168.1.1"};
+const Route kRedToBlueV6 = {"red", "blue", "fd00::2"};
+
+/// Small, odd, full, and longer than the MTU: those travel as IP fragments.
+const std::vector<std::uint32_t> kMixedSizes = {12,   13,   64, 999,   1400, 1472,
+                                                1473, 4000, 12, 30001, 65507};
+
+class Traffic : public OnBothWires {};
+VETHD_ON_BOTH_WIRES(Traffic);
+
+TEST_P(Traffic, PingsAnswerInBothFamiliesAsSoonAsThePairIsReady) {
+  connect({.pairs = {red_to_blue()}});
+  // One try each: a duplicate address detection still running would lose the first.
+  EXPECT_TRUE(pings("red", "-6 fd00::2"));
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  EXPECT_TRUE(pings("blue", "-4 192.168.1.1"));
+  EXPECT_TRUE(pings("blue", "-6 fd00::1"));
+  expect_no_drops("web");
+}
+
+/// The address red learned for a neighbour of its only link; empty while it is unsure.
+std::string learned_mac(const std::string& neighbour) {
+  const auto known = boost::json::parse(ip("-n red -j neigh show to " + neighbour + " dev veth0"));
+  if (known.as_array().empty()) return {};
+  const boost::json::object entry = known.at(0).as_object();
+  const bool reachable = entry.at("state").at(0) == "REACHABLE";
+  return reachable ? std::string(entry.at("lladdr").as_string()) : "";
+}
+
+TEST_P(Traffic, NeighboursLearnEachOtherByArpAndNeighbourDiscovery) {
+  Pair pair = red_to_blue();
+  pair.b.mac = "02:00:00:00:00:0b";
+  connect({.pairs = {pair}});
+  ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
+  EXPECT_EQ(learned_mac("192.168.1.2"), pair.b.mac);
+  ASSERT_TRUE(pings("red", "-6 fd00::2"));
+  EXPECT_EQ(learned_mac("fd00::2"), pair.b.mac);
+}
+
+TEST_P(Traffic, TcpCarriesAGibibyteBothWaysAtOnceUnchanged) {
+  connect({.pairs = {red_to_blue()}});
+  const auto sent = tcp_both_ways(kRedToBlue, kGibibyte);
+  EXPECT_TRUE(sent) << sent.error().text();
+}
+
+TEST_P(Traffic, TcpOverIpv6ArrivesUnchanged) {
+  connect({.pairs = {red_to_blue()}});
+  const auto sent = tcp_both_ways(kRedToBlueV6, kGibibyte / 8);
+  EXPECT_TRUE(sent) << sent.error().text();
+}
+
+TEST_P(Traffic, UdpDatagramsOfEverySizeArriveUnchangedAndInOrder) {
+  connect({.pairs = {red_to_blue()}});
+  for (const Route& route : {kRedToBlue, kBlueToRed, kRedToBlueV6}) {
+    const auto sent = udp_in_order(route, {.rounds = 300, .sizes = kMixedSizes});
+    EXPECT_TRUE(sent) << route.to_address << ": " << sent.error().text();
+  }
+  expect_no_drops("web");
+}
+
+TEST_P(Traffic, UdpBatchesSegmentedByTheStackArriveUnchangedAndInOrder) {
+  connect({.pairs = {red_to_blue()}});
+  std::vector<std::uint32_t> sizes(40, 1000);
+  sizes.push_back(123);  // only the last segment may be shorter
+  for (const Route& route : {kRedToBlue, kBlueToRed, kRedToBlueV6}) {
+    const auto sent = udp_in_order(route, {.rounds = 500, .sizes = sizes, .segment_bytes = 1000});
+    EXPECT_TRUE(sent) << route.to_address << ": " << sent.error().text();
+  }
+  expect_no_drops("web");
+}
+
+TEST_P(Traffic, FramesWithAVlanTagKeepItAndEveryOtherByte) {
+  connect({.pairs = {red_to_blue()}});
+  const PacketSocket red("red", "veth0");
+  const PacketSocket blue("blue", "veth1");
+  for (const std::size_t frame_bytes : {64U, 1000U, 1518U}) {
+    const Frame frame = test_frame(frame_bytes, 7, 0x6123);  // priority 3, VLAN 0x123
+    ASSERT_TRUE(red.send(frame));
+    EXPECT_EQ(blue.receive(2s), frame) << frame_bytes << " bytes";
+  }
+  expect_no_drops("web");
+}
+
+TEST_P(Traffic, AHeaderWithoutPayloadIsAFrameToo) {
+  connect({.pairs = {red_to_blue()}});
+  const PacketSocket red("red", "veth0");
+  const PacketSocket blue("blue", "veth1");
+  const Frame frame = test_frame(14, 0);
+  ASSERT_TRUE(red.send(frame));
+  EXPECT_EQ(blue.receive(2s), frame);
+}
+
+/// Sixteen flows each way at once over four queues.
+void expect_flows_in_order() {
+  const UdpPlan plan{.flows = 16, .rounds = 400, .sizes = {100, 1400, 12, 700, 64, 1000, 99, 1472}};
+  auto there = std::async(std::launch::async, [&] { return udp_in_order(kRedToBlue, plan); });
+  auto back = std::async(std::launch::async, [&] { return udp_in_order(kBlueToRed, plan); });
+  for (auto* way : {&there, &back}) {
+    const auto sent = way->get();
+    EXPECT_TRUE(sent) << sent.error().text();
+  }
+}
+
+Pair with_four_queues(const std::vector<unsigned>& rps_cpus) {
+  Pair pair = red_to_blue();
+  pair.a.queues = pair.b.queues = 4;
+  pair.a.rps_cpus = pair.b.rps_cpus = rps_cpus;
+  return pair;
+}
+
+TEST_P(Traffic, QueuesKeepEachFlowInOrder) {
+  connect({.pairs = {with_four_queues({})}});
+  expect_flows_in_order();
+  expect_no_drops("web");
+}
+
+TEST_P(Traffic, QueuesWithRpsKeepEachFlowInOrder) {
+  connect({.pairs = {with_four_queues({0, 1})}});
+  expect_flows_in_order();
+  expect_no_drops("web");
+  if (on_vethd()) {
+    EXPECT_GT(number(softnet("default", 1), "received_rps"), 0U);
+  }
+}
+
+TEST_P(Traffic, TcpOverFourQueuesArrivesUnchanged) {
+  connect({.pairs = {with_four_queues({0, 1})}});
+  std::vector<std::future<Result<void>>> streams;
+  for (int i = 0; i < 4; ++i) {
+    streams.push_back(std::async(std::launch::async, tcp_both_ways, kRedToBlue, kGibibyte / 8));
+  }
+  for (auto& stream : streams) {
+    const auto sent = stream.get();
+    EXPECT_TRUE(sent) << sent.error().text();
+  }
+}
+
+}  // namespace
+}  // namespace vethd::system_test

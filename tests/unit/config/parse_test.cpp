@@ -1,0 +1,337 @@
+// Each key: what it accepts, what it refuses, and in which words.
+#include "config/parse.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/unit/config/check.hpp"
+
+namespace vethd::config::test {
+namespace {
+
+TEST(Parse, GivesDefaultsToWhatIsLeftOut) {
+  const Config config = accepted(kPair);
+  EXPECT_EQ(config.file, "t.toml");
+  EXPECT_EQ(config.daemon.workers, 4U);  // one per CPU of the host
+  EXPECT_TRUE(config.daemon.cpu_affinity.empty());
+  EXPECT_EQ(config.daemon.control_socket, "/run/vethd/vethd.sock");
+  EXPECT_TRUE(config.daemon.create_netns);
+  EXPECT_EQ(config.daemon.memory_bytes, 64U << 20);
+  ASSERT_EQ(config.machines.size(), 1U);
+  const Softnet& softnet = config.machines[0];
+  EXPECT_EQ(softnet.name, "default");
+  EXPECT_EQ(softnet.kernel, KernelVersion::v6_18);
+  EXPECT_EQ(softnet.netdev_max_backlog, 1000);
+  EXPECT_EQ(softnet.netdev_budget, 300);
+  EXPECT_EQ(softnet.netdev_budget_usecs, std::chrono::microseconds(8000));
+  EXPECT_EQ(softnet.dev_weight, 64);
+  EXPECT_EQ(softnet.arrival, Arrival::burst);
+  ASSERT_EQ(config.pairs.size(), 1U);
+  EXPECT_EQ(config.pairs[0].name, "p");
+  EXPECT_EQ(config.pairs[0].machine.value, 0U);
+  const End& end = config.pairs[0].b;
+  EXPECT_EQ(end.driver, Driver::tap);
+  EXPECT_EQ(end.netns, (NetnsRef{NetnsRef::Kind::name, "blue"}));
+  EXPECT_EQ(end.ifname, "veth1");
+  EXPECT_FALSE(end.mac);
+  EXPECT_EQ(end.mtu, 1500U);
+  EXPECT_TRUE(end.addresses.empty());
+  EXPECT_EQ(end.queues, 1U);
+  EXPECT_TRUE(end.rps_cpus.empty());
+  EXPECT_EQ(end.txqueuelen, 1000U);
+}
+
+TEST(Parse, ReadsEveryKeyOfDaemon) {
+  const Daemon daemon =
+      accepted(with_daemon("workers = 2\ncpu_affinity = [3, 0]\ncontrol_socket = \"/run/x.sock\"\n"
+                           "create_netns = false\nmemory = \"1GiB\""))
+          .daemon;
+  EXPECT_EQ(daemon.workers, 2U);
+  EXPECT_EQ(daemon.cpu_affinity, (std::vector<std::uint32_t>{3, 0}));
+  EXPECT_EQ(daemon.control_socket, "/run/x.sock");
+  EXPECT_FALSE(daemon.create_netns);
+  EXPECT_EQ(daemon.memory_bytes, 1ULL << 30);
+}
+
+TEST(Parse, ReadsEveryKeyOfSoftnet) {
+  const Config config =
+      accepted(with_softnet("kernel = \"6.18\"\nnetdev_max_backlog = 0\nnetdev_budget = 1\n"
+                            "netdev_budget_usecs = 20000\ndev_weight = 2\narrival = \"inline\""));
+  const Softnet& softnet = config.machines[0];
+  EXPECT_EQ(softnet.netdev_max_backlog, 0);
+  EXPECT_EQ(softnet.netdev_budget, 1);
+  EXPECT_EQ(softnet.netdev_budget_usecs, std::chrono::milliseconds(20));
+  EXPECT_EQ(softnet.dev_weight, 2);
+  EXPECT_EQ(softnet.arrival, Arrival::inline_);
+}
+
+TEST(Parse, ReadsEveryKeyOfAnEnd) {
+  const Config config =
+      accepted(with_end_a("driver = \"tap\"\nnetns = \"/proc/1/ns/net\"\nifname = \"left\"\n"
+                          "mac = \"02:00:00:00:00:0A\"\nmtu = 9000\n"
+                          "addresses = [\"192.168.1.1/24\", \"fd00::1/64\"]\nqueues = 3\n"
+                          "rps_cpus = [3, 1]\ntxqueuelen = 8192"));
+  const End& end = config.pairs[0].a;
+  EXPECT_EQ(end.netns, (NetnsRef{NetnsRef::Kind::path, "/proc/1/ns/net"}));
+  EXPECT_EQ(end.ifname, "left");
+  EXPECT_EQ(end.mac->text(), "02:00:00:00:00:0a");
+  EXPECT_EQ(end.mtu, 9000U);
+  ASSERT_EQ(end.addresses.size(), 2U);
+  EXPECT_EQ(end.addresses[0].family, AF_INET);
+  EXPECT_EQ(end.addresses[1].text, "fd00::1/64");
+  EXPECT_EQ(end.queues, 3U);
+  EXPECT_EQ(end.rps_cpus, (std::vector<CpuId>{{1}, {3}}));  // ascending, as in the kernel's mask
+  EXPECT_EQ(end.txqueuelen, 8192U);
+}
+
+TEST(Parse, TakesANamespaceByPidOrTheDaemonsOwn) {
+  EXPECT_EQ(accepted(with_end_a("netns = { pid = 123 }")).pairs[0].a.netns,
+            (NetnsRef{NetnsRef::Kind::pid, "", 123}));
+  EXPECT_EQ(accepted(with_end_a("")).pairs[0].a.netns, NetnsRef{});
+}
+
+TEST(Parse, LetsMachinesInheritFromSoftnetWhereverItStands) {
+  const Config config = accepted(
+      "[softnet.small]\nnetdev_max_backlog = 10\n[softnet]\ndev_weight = 7\n"
+      "netdev_max_backlog = 500\n" +
+      with_pair("softnet = \"small\""));
+  ASSERT_EQ(config.machines.size(), 2U);
+  EXPECT_EQ(config.machines[0].netdev_max_backlog, 500);
+  const Softnet& small = config.machines[1];
+  EXPECT_EQ(small.name, "small");
+  EXPECT_EQ(small.netdev_max_backlog, 10);
+  EXPECT_EQ(small.dev_weight, 7);
+  EXPECT_EQ(config.pairs[0].machine.value, 1U);
+}
+
+TEST(Parse, TakesAPairsKernelAsTheDefaultMachineOfThatVersion) {
+  EXPECT_EQ(accepted(with_pair("kernel = \"6.18\"")).pairs[0].machine.value, 0U);
+  EXPECT_EQ(accepted(with_pair("softnet = \"default\"")).pairs[0].machine.value, 0U);
+}
+
+struct Refusal {
+  std::string_view line;    // put in as a line of its own
+  std::string_view column;  // of the complaint
+  std::string_view wrong;   // part of what is wrong
+  std::string_view right;   // part of what would be right
+};
+
+void expect_refused(const std::string& text, unsigned line, const Refusal& refusal) {
+  const std::string errors = refused(text);
+  const std::string place =
+      "t.toml:" + std::to_string(line) + ":" + std::string(refusal.column) + ": error: ";
+  EXPECT_TRUE(shows(errors, place));
+  EXPECT_TRUE(shows(errors, refusal.wrong));
+  EXPECT_TRUE(shows(errors, refusal.right));
+  EXPECT_TRUE(shows(errors, "  " + std::string(refusal.line) + "\n")) << "the source line";
+}
+
+TEST(Parse, RefusesWrongDaemonKeys) {
+  const Refusal kRefusals[] = {
+      {"workers = 0", "11", "workers = 0 is not in 1..256", "leave it out for one worker per"},
+      {"workers = 257", "11", "not in 1..256", "as in workers = 2"},
+      {"workers = -1", "11", "not in 1..256", "as in workers = 2"},
+      {"workers = 9223372036854775807", "11", "not in 1..256", "as in workers = 2"},
+      {"workers = \"2\"", "11", "workers cannot be a string", "as in workers = 2"},
+      {"workers = 2.0", "11", "workers cannot be a float", "as in workers = 2"},
+      {"workers = 1979-05-27", "11", "workers cannot be a float or a date", "as in workers = 2"},
+      {"cpu_affinity = 0", "16", "cannot be an integer", "as in cpu_affinity = [0, 1]"},
+      {"cpu_affinity = [0, \"1\"]", "20", "cannot be a string", "one online CPU for each"},
+      {"cpu_affinity = [0, 1, -1, 2]", "23", "-1 is not in 0..8191", "one online CPU"},
+      {"cpu_affinity = [0, 1, 1, 2]", "23", "CPU 1 is listed twice", "one online CPU"},
+      {"control_socket = 1", "18", "cannot be an integer", "write an absolute path"},
+      {"control_socket = \"run/x\"", "18", "not the absolute path", "write an absolute path"},
+      {"control_socket = \"/run/\"", "18", "not the absolute path", "write an absolute path"},
+      {"control_socket = \"/a\\u0000b\"", "18", "not the absolute path", "write an absolute path"},
+      {"create_netns = 1", "16", "create_netns cannot be an integer", "write true or false"},
+      {"create_netns = \"yes\"", "16", "cannot be a string", "write true or false"},
+      {"memory = 67108864", "10", "memory without a unit", "as in memory = \"64MiB\""},
+      {"memory = true", "10", "cannot be a boolean", "as in memory = \"64MiB\""},
+      {"memory = \"64MB\"", "10", "'64MB' is not a size", "KiB, MiB, GiB"},
+      {"memory = \"64\"", "10", "'64' is not a size", "KiB, MiB, GiB"},
+      {"memory = \"65GiB\"", "10", "'65GiB' is too much", "up to 64GiB"},
+      {"memory = \"99999999999999999999GiB\"", "10", "is not a size", "up to 64GiB"},
+      {"worker = 2", "1", "unknown key 'worker' in [daemon]", "did you mean 'workers'?"},
+      {"colour = 2", "1", "unknown key 'colour' in [daemon]", "known: workers, cpu_affinity"},
+  };
+  for (const Refusal& refusal : kRefusals) {
+    expect_refused(with_daemon(refusal.line), 2, refusal);
+  }
+  const std::string long_path = "control_socket = \"/" + std::string(107, 'x') + "\"";
+  EXPECT_TRUE(shows(refused(with_daemon(long_path)),
+                    "t.toml:2:18: error: a socket path of 108 characters does not fit the kernel's "
+                    "sun_path; write an absolute path of at most 107 characters"));
+  accepted(with_daemon("control_socket = \"/" + std::string(106, 'x') + "\""));
+}
+
+TEST(Parse, RefusesWrongSoftnetKeys) {
+  const Refusal kRefusals[] = {
+      {"kernel = \"6.1\"", "10", "kernel = '6.1' is not known", "only \"6.18\" is emulated"},
+      {"kernel = 6.18", "10", "kernel cannot be a float", "as in kernel = \"6.18\""},
+      {"netdev_max_backlog = -1", "22", "not in 0..1048576", "the kernel checks nothing"},
+      {"netdev_max_backlog = 1048577", "22", "not in 0..1048576", "allocated at start"},
+      {"netdev_max_backlog = {}", "22", "cannot be a table", "as in netdev_max_backlog = 1000"},
+      {"netdev_budget = 0", "17", "not in 1..2147483647", "ends in time_squeeze"},
+      {"netdev_budget = 2147483648", "17", "not in 1..2147483647", "write at least 1"},
+      {"netdev_budget_usecs = 7999", "23", "not in 8000..", "two jiffies at HZ = 250"},
+      {"dev_weight = 0", "14", "not in 1..2147483647", "as a 6.18 kernel requires"},
+      {"arrival = \"batch\"", "11", "'batch' is not known", "\"burst\" or \"inline\""},
+      {"arrival = 1", "11", "cannot be an integer", "\"burst\" or \"inline\""},
+      {"max_backlogg = 9", "1", "unknown key 'max_backlogg' in [softnet]",
+       "; did you mean 'netdev_max_backlog'?"},
+  };
+  for (const Refusal& refusal : kRefusals) {
+    expect_refused(with_softnet(refusal.line), 2, refusal);
+  }
+}
+
+TEST(Parse, RefusesWrongPairKeys) {
+  const Refusal kRefusals[] = {
+      {"softnet = \"small\"", "11", "there is no machine 'small'", "known: default"},
+      {"softnet = \"defualt\"", "11", "no machine 'defualt'", "did you mean 'default'?"},
+      {"softnet = 1", "11", "softnet cannot be an integer", "the NAME of a [softnet.NAME]"},
+      {"kernel = \"5.4\"", "10", "kernel = '5.4' is not known", "only \"6.18\" is emulated"},
+      {"names = \"x\"", "1", "unknown key 'names' in [[pair]]", "did you mean 'name'?"},
+  };
+  for (const Refusal& refusal : kRefusals) expect_refused(with_pair(refusal.line), 3, refusal);
+  const std::string both = refused(with_pair("softnet = \"default\"\nkernel = \"6.18\""));
+  EXPECT_TRUE(shows(both, "t.toml:4:10: error: a pair with both softnet and kernel; keep one"));
+  EXPECT_TRUE(shows(both, "t.toml:3:11: note: softnet is here"));
+}
+
+TEST(Parse, RefusesWrongEndKeys) {
+  const Refusal kRefusals[] = {
+      {"driver = \"af_xdp\"", "10", "driver 'af_xdp' is not built yet", "write \"tap\""},
+      {"driver = \"tun\"", "10", "driver = 'tun' is not known", "write \"tap\""},
+      {"driver = 1", "10", "driver cannot be an integer", "write \"tap\""},
+      {"netns = \"\"", "9", "'' is neither a namespace's name nor",
+       "write a name, an absolute path"},
+      {"netns = \"a/b\"", "9", "'a/b' is neither", "{ pid = 123 }"},
+      {"netns = \"..\"", "9", "'..' is neither", "{ pid = 123 }"},
+      {"netns = \"a b\"", "9", "'a b' is neither", "{ pid = 123 }"},
+      {"netns = \"/x\\u0000\"", "9", "netns is no file name", "{ pid = 123 }"},
+      {"netns = 123", "9", "netns cannot be an integer", "{ pid = 123 }"},
+      {"netns = {}", "9", "netns names no pid", "{ pid = 123 }"},
+      {"netns = { pid = 0 }", "17", "pid = 0 is no process id", "{ pid = 123 }"},
+      {"netns = { pid = -1 }", "17", "pid = -1 is no process id", "{ pid = 123 }"},
+      {"netns = { pid = 4294967297 }", "17", "4294967297 is no process id", "{ pid = 123 }"},
+      {"netns = { pid = \"1\" }", "17", "pid cannot be a string", "{ pid = 123 }"},
+      {"netns = { pod = 1 }", "11", "unknown key 'pod' in netns", "did you mean 'pid'?"},
+      {"ifname = \"\"", "10", "'' is no interface name", "1 to 15 characters"},
+      {"ifname = \"sixteen_letters_\"", "10", "is no interface name", "1 to 15 characters"},
+      {"ifname = \"a/b\"", "10", "is no interface name", "dev_valid_name"},
+      {"ifname = \"a:b\"", "10", "is no interface name", "dev_valid_name"},
+      {"ifname = \"a b\"", "10", "is no interface name", "dev_valid_name"},
+      {"ifname = \"veth%d\"", "10", "is no interface name", "'%'"},
+      {"ifname = \"..\"", "10", "is no interface name", "dev_valid_name"},
+      {"ifname = true", "10", "ifname cannot be a boolean", "as in ifname = \"veth0\""},
+      {"mac = \"02:00:00:00:00\"", "7", "is no MAC address", "write a unicast address"},
+      {"mac = \"01:00:00:00:00:01\"", "7", "with EADDRNOTAVAIL", "write a unicast address"},
+      {"mac = \"00:00:00:00:00:00\"", "7", "with EADDRNOTAVAIL", "that is not all zero"},
+      {"mac = 1", "7", "mac cannot be an integer", "write a unicast address"},
+      {"mtu = 67", "7", "mtu = 67 is not in 68..65521", "Ethernet no less than 68"},
+      {"mtu = 65522", "7", "not in 68..65521", "65535 bytes less the 14"},
+      {"mtu = -9223372036854775808", "7", "not in 68..65521", "as in mtu = 1500"},
+      {"addresses = \"192.168.1.1/24\"", "13", "cannot be a string", "as in addresses = ["},
+      {"addresses = [1]", "14", "addresses cannot be an integer", "with their prefix lengths"},
+      {"addresses = [\"10.0.0.1/8\", \"192.168.1.1\"]", "28", "'192.168.1.1' is no address with",
+       "with their prefix lengths"},
+      {"addresses = [\"192.168.1.1/33\"]", "14", "is no address with a prefix", "as in addresses"},
+      {"addresses = [\"fd00::1/129\"]", "14", "is no address with a prefix", "as in addresses"},
+      {"addresses = [\"0.0.0.0/0\"]", "14", "is the unspecified address", "unicast"},
+      {"addresses = [\"::/64\"]", "14", "is the unspecified address", "unicast"},
+      {"addresses = [\"224.0.0.1/24\"]", "14", "is a multicast address", "unicast"},
+      {"addresses = [\"ff02::1/64\"]", "14", "is a multicast address", "unicast"},
+      {"addresses = [\"255.255.255.255/32\"]", "14", "is the broadcast address", "unicast"},
+      {"addresses = [\"::1/128\"]", "14", "is the loopback's address", "unicast"},
+      {"addresses = [\"fd00::1/64\", \"fd00:0::1/48\"]", "28", "listed twice (the kernel: EEXIST)",
+       "unicast"},
+      {"queues = 0", "10", "not in 1..256", "at most 256 queues"},
+      {"queues = 257", "10", "not in 1..256", "at most 256 queues"},
+      {"rps_cpus = [256]", "13", "not in 0..255", "from 0 to workers - 1"},
+      {"rps_cpus = [1, 1]", "16", "CPU 1 is listed twice", "each once"},
+      {"rps_cpus = \"all\"", "12", "rps_cpus cannot be a string", "as in rps_cpus = [0]"},
+      {"txqueuelen = 0", "14", "not in 1..65536", "no slot nothing gets through"},
+      {"txqueuelen = 65537", "14", "not in 1..65536", "no sender is charged"},
+      {"adresses = []", "1", "unknown key 'adresses' in [pair.a]", "did you mean 'addresses'?"},
+  };
+  for (const Refusal& refusal : kRefusals) expect_refused(with_end_a(refusal.line), 6, refusal);
+}
+
+TEST(Parse, AcceptsBothEndsOfEachRange) {
+  for (const char* line :
+       {"workers = 1", "workers = 256\nmemory = \"2GiB\"", "memory = \"64GiB\""}) {
+    accepted(with_daemon(line));
+  }
+  for (const char* line : {"netdev_max_backlog = 1048576", "netdev_budget = 2147483647",
+                           "netdev_budget_usecs = 2147483647", "dev_weight = 2147483647"}) {
+    accepted(with_softnet(line));
+  }
+  for (const char* line : {"mtu = 68", "mtu = 65521", "queues = 256", "txqueuelen = 1",
+                           "txqueuelen = 65536", "netns = { pid = 2147483647 }"}) {
+    accepted(with_end_a(line));
+  }
+}
+
+TEST(Parse, RefusesSectionsThatAreNone) {
+  const struct {
+    std::string_view text, error;
+  } kCases[] = {
+      {"", "t.toml: error: no [[pair]]; write at least one"},
+      {"pair = []", "t.toml:1:8: error: no [[pair]]; write at least one"},
+      {"pair = [1]", "t.toml:1:9: error: a pair cannot be an integer; write [[pair]]"},
+      {"pair = 1", "error: pair cannot be an integer; write [[pair]]"},
+      {"[pair]\nname = \"x\"", "t.toml:1:1: error: pair cannot be a table; write [[pair]], once"},
+      {"daemon = 1", "t.toml:1:10: error: daemon cannot be an integer; write the section [daemon]"},
+      {"softnet = []", "t.toml:1:11: error: softnet cannot be an array; write the section"},
+      {"[demon]", "t.toml:1:2: error: unknown section 'demon'; did you mean 'daemon'?"},
+      {"[[pair]]\na = 1", "t.toml:2:5: error: a cannot be an integer; write the section [pair.a]"},
+      {"[[pair]]", "t.toml:1:1: error: a [[pair]] without name; write name = \"web\""},
+      {"[[pair]]", "error: a [[pair]] without [pair.a]; write its end a"},
+      {"[[pair]]", "error: a [[pair]] without [pair.b]; write its end b"},
+      {"[[pair]]\n[pair.a]",
+       "t.toml:2:1: error: [pair.a] without ifname; write ifname = \"veth0\""},
+      {"[[pair]]\nname = \"a b\"", "t.toml:2:8: error: 'a b' is no pair name; write 1 to 63"},
+      {"[softnet.default]", "'default' cannot be a machine's name; write 1 to 63"},
+      {"[softnet.\"a/b\"]", "t.toml:1:10: error: 'a/b' cannot be a machine's name"},
+      {"[softnet.small]\ndev_wait = 1", "unknown key 'dev_wait' in [softnet.small]; did you mean"},
+  };
+  for (const auto& [text, error] : kCases) EXPECT_TRUE(shows(refused(text), error));
+}
+
+TEST(Parse, ReportsAllErrorsAtOnceInOrderOfTheFile) {
+  const std::string errors = refused(
+      "[daemon]\nworkers = 0\nmemory = 1\n"
+      "[[pair]]\nname = \"p\"\nsoftnet = \"x\"\n[pair.a]\nifname = \"a/b\"\nmtu = 1\n"
+      "[pair.b]\nifname = \"v\"\ncolour = 1\n"
+      "[[pair]]\nname = \"p\"\n[pair.a]\nifname = \"v\"\n[pair.b]\nifname = \"w\"\n");
+  std::size_t from = 0;
+  for (const char* place :
+       {":2:11: error", ":3:10: error", ":6:11: error", ":8:10: error", ":9:7: error",
+        ":12:1: error", ":14:8: error: two pairs are named", ":16:10: error: two ends named 'v'"}) {
+    from = errors.find(place, from);
+    ASSERT_NE(from, std::string::npos) << place << " in\n" << errors;
+  }
+}
+
+TEST(Load, SaysWhyAFileCannotBeRead) {
+  const auto missing = load("/nowhere/pair.toml", kHost);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().text(),
+            "/nowhere/pair.toml: error: cannot be read: No such file or directory; give --config a "
+            "readable file\n");
+  const auto folder = load("/", kHost);
+  ASSERT_FALSE(folder);
+  EXPECT_TRUE(shows(folder.error().text(), "Is a directory"));
+  const auto endless = load("/dev/zero", kHost);
+  ASSERT_FALSE(endless);
+  EXPECT_TRUE(shows(endless.error().text(), "larger than"));
+}
+
+}  // namespace
+}  // namespace vethd::config::test

@@ -1,0 +1,249 @@
+// The stages between a read frame and its backlog, one by one.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "daemon/pipeline/eth.hpp"
+#include "daemon/pipeline/forward.hpp"
+#include "daemon/pipeline/rps.hpp"
+#include "daemon/pipeline/scrub.hpp"
+
+namespace vethd {
+namespace {
+
+Frame frame_of(std::uint32_t len) {
+  Frame frame;
+  frame.len = len;
+  return frame;
+}
+
+// --- is_skb_forwardable() ---------------------------------------------------------------------
+
+TEST(Forwardable, TakesMtuHeaderAndOneTagButNotAByteMore) {
+  for (const std::uint32_t mtu : {68U, 1500U, 9000U, 65535U}) {
+    Device peer;
+    peer.mtu = mtu;
+    EXPECT_TRUE(is_skb_forwardable(peer, frame_of(mtu + 18)));
+    EXPECT_FALSE(is_skb_forwardable(peer, frame_of(mtu + 19)));
+  }
+}
+
+TEST(Forwardable, LetsASuperFrameOfAnyLengthPass) {
+  const Device peer;
+  Frame frame = frame_of(65549);
+  EXPECT_FALSE(is_skb_forwardable(peer, frame));
+  frame.meta.gso_type = 1;
+  EXPECT_TRUE(is_skb_forwardable(peer, frame));
+}
+
+// --- scrub() ----------------------------------------------------------------------------------
+
+/// Every field set to something that is not its default.
+FrameMeta full_meta() {
+  FrameMeta meta;
+  meta.queue_mapping = 3;
+  meta.protocol = 0x0800;
+  meta.csum_start = 34;
+  meta.csum_offset = 16;
+  meta.gso_size = 1448;
+  meta.hdr_len = 54;
+  meta.gso_type = 1;
+  meta.ip_summed = IpSummed::partial;
+  meta.pkt_type = PacketType::otherhost;
+  meta.tstamp_type = TstampType::realtime;
+  meta.references = kRefAll;
+  meta.l4_hash = true;
+  meta.hash = 0x1234;
+  meta.skb_iif = 5;
+  meta.mark = 6;
+  meta.priority = 7;
+  meta.classid = 8;
+  meta.tstamp = 9;
+  return meta;
+}
+
+FrameMeta scrubbed(FrameMeta meta, bool xnet) {
+  Path path;
+  path.dev.netns = 1;
+  path.peer.netns = xnet ? 2 : 1;
+  scrub(path, meta);
+  return meta;
+}
+
+class Scrub : public testing::TestWithParam<bool> {};
+
+TEST_P(Scrub, ClearsWhatBelongsToTheSendersSideAlways) {
+  const FrameMeta meta = scrubbed(full_meta(), GetParam());
+  EXPECT_EQ(meta.pkt_type, PacketType::host);
+  EXPECT_EQ(meta.skb_iif, 0U);
+  EXPECT_EQ(meta.references, 0);
+  EXPECT_EQ(meta.priority, 0U);
+}
+
+TEST_P(Scrub, KeepsChecksumSegmentationHashQueueAndClassid) {
+  const FrameMeta before = full_meta();
+  const FrameMeta meta = scrubbed(before, GetParam());
+  EXPECT_EQ(meta.queue_mapping, before.queue_mapping);
+  EXPECT_EQ(meta.ip_summed, before.ip_summed);
+  EXPECT_EQ(meta.csum_start, before.csum_start);
+  EXPECT_EQ(meta.csum_offset, before.csum_offset);
+  EXPECT_EQ(meta.gso_type, before.gso_type);
+  EXPECT_EQ(meta.gso_size, before.gso_size);
+  EXPECT_EQ(meta.hdr_len, before.hdr_len);
+  EXPECT_EQ(meta.hash, before.hash);
+  EXPECT_EQ(meta.l4_hash, before.l4_hash);
+  EXPECT_EQ(meta.classid, before.classid);
+}
+
+INSTANTIATE_TEST_SUITE_P(Netns, Scrub, testing::Bool(), [](const auto& xnet) {
+  return std::string(xnet.param ? "changes" : "stays");
+});
+
+TEST(ScrubAcrossNamespaces, ClearsMarkAndArrivalTime) {
+  EXPECT_EQ(scrubbed(full_meta(), true).mark, 0U);
+  EXPECT_EQ(scrubbed(full_meta(), true).tstamp, 0);
+}
+
+TEST(ScrubAcrossNamespaces, KeepsADeliveryTime) {
+  for (const TstampType type : {TstampType::monotonic, TstampType::tai}) {
+    FrameMeta meta = full_meta();
+    meta.tstamp_type = type;
+    meta = scrubbed(meta, true);
+    EXPECT_EQ(meta.tstamp, 9);
+    EXPECT_EQ(meta.tstamp_type, type);
+  }
+}
+
+TEST(ScrubWithinANamespace, KeepsMarkAndTime) {
+  EXPECT_EQ(scrubbed(full_meta(), false).mark, 6U);
+  EXPECT_EQ(scrubbed(full_meta(), false).tstamp, 9);
+}
+
+// --- eth_type_trans() -------------------------------------------------------------------------
+
+struct Ethernet {
+  std::array<std::uint8_t, 6> destination;
+  std::uint16_t type;
+  std::vector<std::uint8_t> payload;
+};
+
+constexpr std::array<std::uint8_t, 6> kOwn = {2, 0, 0, 0, 0, 1};
+
+/// In a buffer of exactly the frame's size, so that a sanitizer sees each byte read too many.
+FrameMeta type_trans(const Ethernet& ethernet, const std::array<std::uint8_t, 6>& own = kOwn) {
+  std::vector<std::byte> bytes(kEthHeaderBytes + ethernet.payload.size());
+  std::memcpy(bytes.data(), ethernet.destination.data(), 6);
+  bytes[12] = static_cast<std::byte>(ethernet.type >> 8);
+  bytes[13] = static_cast<std::byte>(ethernet.type & 0xff);
+  if (!ethernet.payload.empty())
+    std::memcpy(bytes.data() + kEthHeaderBytes, ethernet.payload.data(), ethernet.payload.size());
+  Device peer;
+  peer.dev_addr = {own};
+  Frame frame = frame_of(static_cast<std::uint32_t>(bytes.size()));
+  eth_type_trans(frame, bytes.data(), peer);
+  return frame.meta;
+}
+
+TEST(EthTypeTrans, TellsWhomAFrameIsFor) {
+  const auto type_of = [](std::array<std::uint8_t, 6> destination) {
+    return type_trans({destination, 0x0800, {}}).pkt_type;
+  };
+  EXPECT_EQ(type_of(kOwn), PacketType::host);
+  EXPECT_EQ(type_of({2, 0, 0, 0, 0, 2}), PacketType::otherhost);
+  EXPECT_EQ(type_of({0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), PacketType::broadcast);
+  EXPECT_EQ(type_of({0x33, 0x33, 0, 0, 0, 1}), PacketType::multicast);
+  EXPECT_EQ(type_of({0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}), PacketType::multicast);
+}
+
+TEST(EthTypeTrans, ComparesTheOwnAddressBeforeTheMulticastBit) {
+  const std::array<std::uint8_t, 6> odd = {3, 0, 0, 0, 0, 1};
+  EXPECT_EQ(type_trans({odd, 0x0800, {}}, odd).pkt_type, PacketType::host);
+}
+
+TEST(EthTypeTrans, ReadsTheTypeFrom1536On) {
+  EXPECT_EQ(type_trans({kOwn, 0x86dd, {}}).protocol, 0x86dd);
+  EXPECT_EQ(type_trans({kOwn, 0x0600, {}}).protocol, 0x0600);
+}
+
+TEST(EthTypeTrans, TakesALengthFor8022UnlessThePayloadIsRawIpx) {
+  EXPECT_EQ(type_trans({kOwn, 0x05ff, {0xaa, 0xaa}}).protocol, kEthP8022);
+  EXPECT_EQ(type_trans({kOwn, 0x05ff, {0xff, 0xff}}).protocol, kEthP8023);
+  EXPECT_EQ(type_trans({kOwn, 0x05ff, {0xff, 0xfe}}).protocol, kEthP8022);
+}
+
+TEST(EthTypeTrans, DoesNotLookBehindAShortFrame) {
+  EXPECT_EQ(type_trans({kOwn, 2, {}}).protocol, kEthP8022);
+  EXPECT_EQ(type_trans({kOwn, 2, {0xff}}).protocol, kEthP8022);
+}
+
+// --- skb_postpull_rcsum() ---------------------------------------------------------------------
+
+TEST(PostpullRcsum, VoidsAnUnfinishedChecksumThatStartsInThePulledHeader) {
+  FrameMeta meta;
+  meta.ip_summed = IpSummed::partial;
+  meta.csum_start = kEthHeaderBytes - 1;
+  skb_postpull_rcsum(meta);
+  EXPECT_EQ(meta.ip_summed, IpSummed::none);
+}
+
+TEST(PostpullRcsum, LeavesEveryOtherChecksumAlone) {
+  for (const IpSummed summed : {IpSummed::none, IpSummed::unnecessary, IpSummed::partial}) {
+    FrameMeta meta;
+    meta.ip_summed = summed;
+    meta.csum_start = summed == IpSummed::partial ? kEthHeaderBytes : 0;
+    skb_postpull_rcsum(meta);
+    EXPECT_EQ(meta.ip_summed, summed);
+  }
+}
+
+// --- get_rps_cpu() ----------------------------------------------------------------------------
+
+class Rps : public testing::Test {
+ protected:
+  std::optional<CpuId> choose(Frame& frame) {
+    return get_rps_cpu(peer_, frame, bytes_.data(), HashKey{1, 2});
+  }
+
+  Device peer_;
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kEthHeaderBytes);
+  Frame frame_ = frame_of(kEthHeaderBytes);
+};
+
+TEST_F(Rps, WithoutAMapStaysAndComputesNoHash) {
+  EXPECT_EQ(choose(frame_), std::nullopt);
+  EXPECT_EQ(frame_.meta.hash, 0U);
+}
+
+TEST_F(Rps, ScalesTheHashOverTheMap) {
+  peer_.rps_cpus = {{1}, {3}, {5}};
+  for (const auto& [hash, cpu] : {std::pair{1U, 1U},
+                                  {0x55555555U, 1U},
+                                  {0x55555556U, 3U},
+                                  {0xaaaaaaaaU, 3U},
+                                  {0xaaaaaaabU, 5U},
+                                  {0xffffffffU, 5U}}) {
+    frame_.meta.hash = hash;
+    EXPECT_EQ(choose(frame_), CpuId{cpu}) << std::hex << hash;
+  }
+}
+
+TEST_F(Rps, KeepsTheHashOnTheFrame) {
+  peer_.rps_cpus = {{0}, {1}};
+  const auto first = choose(frame_);
+  EXPECT_NE(frame_.meta.hash, 0U);
+  EXPECT_EQ(choose(frame_), first);
+}
+
+TEST_F(Rps, StaysWhenTheReceiverHasNoSuchQueue) {
+  peer_.rps_cpus = {{1}};
+  peer_.real_num_rx_queues = 2;
+  frame_.meta.queue_mapping = 2;  // recorded: the receiver's queue 1
+  EXPECT_EQ(choose(frame_), CpuId{1});
+  frame_.meta.queue_mapping = 3;
+  EXPECT_EQ(choose(frame_), std::nullopt);
+}
+
+}  // namespace
+}  // namespace vethd
