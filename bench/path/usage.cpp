@@ -1,0 +1,91 @@
+#include "bench/path/usage.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace vethd::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::nanoseconds;
+
+/// Idle time of all CPUs together.
+Result<nanoseconds> read_idle() {
+  std::ifstream stat("/proc/stat");
+  std::string cpu;
+  std::int64_t user = 0;
+  std::int64_t nice = 0;
+  std::int64_t system = 0;
+  std::int64_t idle = 0;
+  std::int64_t iowait = 0;
+  if (!(stat >> cpu >> user >> nice >> system >> idle >> iowait)) return fail("read /proc/stat");
+  const std::int64_t tick = std::nano::den / ::sysconf(_SC_CLK_TCK);
+  return nanoseconds{(idle + iowait) * tick};
+}
+
+/// The first column of schedstat: time on a CPU, kept by the scheduler in nanoseconds.
+Result<nanoseconds> read_process(pid_t pid) {
+  const fs::path tasks = "/proc/" + std::to_string(pid) + "/task";
+  nanoseconds sum{0};
+  std::error_code error;
+  for (const fs::directory_entry& task : fs::directory_iterator(tasks, error)) {
+    std::ifstream schedstat(task.path() / "schedstat");
+    std::int64_t on_cpu = 0;
+    if (!(schedstat >> on_cpu)) return fail("read " + task.path().string() + "/schedstat");
+    sum += nanoseconds{on_cpu};
+  }
+  if (error) return fail("read " + tasks.string(), "is the process running?", error.value());
+  return sum;
+}
+
+}  // namespace
+
+Result<CpuTime> read_cpu_time(pid_t forwarder) {
+  CpuTime time;
+  time.wall = std::chrono::steady_clock::now().time_since_epoch();
+  Result<nanoseconds> idle = read_idle();
+  if (!idle) return pass(std::move(idle));
+  time.machine = time.wall * ::sysconf(_SC_NPROCESSORS_ONLN) - *idle;
+  if (forwarder != 0) {
+    Result<nanoseconds> process = read_process(forwarder);
+    if (!process) return pass(std::move(process));
+    time.forwarder = *process;
+  }
+  timespec own{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+  time.own = std::chrono::seconds{own.tv_sec} + nanoseconds{own.tv_nsec};
+  return time;
+}
+
+Result<Memory> read_memory(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/status";
+  std::ifstream status(path);
+  Memory memory;
+  std::string key;
+  while (status >> key) {
+    if (key == "VmRSS:") status >> memory.resident_kib;
+    if (key == "VmHWM:") status >> memory.peak_kib;
+    status.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  if (memory.resident_kib == 0 || memory.peak_kib == 0) {
+    return fail("read " + path, "is the process running?", 0);
+  }
+  return memory;
+}
+
+Result<void> pin_to_cpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<unsigned>(cpu), &set);
+  if (::sched_setaffinity(0, sizeof set, &set) < 0) {
+    return fail("bind a thread to CPU " + std::to_string(cpu), "choose a CPU that is online");
+  }
+  return {};
+}
+
+}  // namespace vethd::bench

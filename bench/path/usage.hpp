@@ -1,0 +1,49 @@
+// What work costs: CPU time between two moments, memory of a process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+
+#include "daemon/core/result.hpp"
+
+namespace vethd::bench {
+
+struct CpuTime {
+  std::chrono::nanoseconds wall{0};
+  std::chrono::nanoseconds machine{0};    // all CPUs, anything but idle; resolution 10 ms
+  std::chrono::nanoseconds forwarder{0};  // all its threads, kernel time included
+  std::chrono::nanoseconds own{0};        // the same of the calling process
+
+  friend CpuTime operator-(const CpuTime& later, const CpuTime& earlier) {
+    return {.wall = later.wall - earlier.wall,
+            .machine = later.machine - earlier.machine,
+            .forwarder = later.forwarder - earlier.forwarder,
+            .own = later.own - earlier.own};
+  }
+
+  /// CPUs that were busy with neither of the two: a disturbed measurement shows here.
+  [[nodiscard]] double others_cpus() const {
+    return static_cast<double>((machine - forwarder - own).count()) /
+           static_cast<double>(wall.count());
+  }
+};
+
+/// Reads all of them; a forwarder of 0 stays at zero.
+///
+/// Machine time is the wall clock times the CPUs minus the idle time of /proc/stat. Idle time is
+/// kept exactly by a tickless kernel, whereas its user, system and softirq columns are sampled by a
+/// timer tick that short bursts of work can hide from.
+Result<CpuTime> read_cpu_time(pid_t forwarder);
+
+struct Memory {
+  std::int64_t resident_kib = 0;
+  std::int64_t peak_kib = 0;
+};
+Result<Memory> read_memory(pid_t pid);
+
+/// Binds the calling thread to one CPU.
+Result<void> pin_to_cpu(int cpu);
+
+}  // namespace vethd::bench
