@@ -62,7 +62,7 @@ struct InFlight {
   X(dropped, "frames", "refused by this CPU's backlog")                                   \
   X(time_squeeze, "rounds", "net_rx_action ended with work left: budget or time used up") \
   X(received_rps, "wake-ups", "another CPU enqueued here and woke this one")              \
-  X(input_qlen, "frames", "in input_pkt_queue now")                                       \
+  X(input_qlen, "frames", "in input_pkt_queue now, or on their way to it")                \
   X(process_qlen, "frames", "in process_queue now")
 
 struct SoftnetCounters {

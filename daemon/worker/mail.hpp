@@ -16,7 +16,9 @@
 
 namespace vethd {
 
-/// A pair comes to life on a worker: its devices, its machine, and every queue of both ends.
+/// A pair comes to life on a worker: its devices, its machine, and every queue of both ends. Its
+/// devices must be down until all workers have answered: a frame handed to a worker that does not
+/// know its path yet breaks an invariant.
 struct AddPair {
   PairId pair;
   MachineId machine;

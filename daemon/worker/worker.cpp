@@ -82,6 +82,8 @@ void Worker::take_handover() {
       if (cut_ && cut_->marker_missing[other])
         ++cut_->share->paths[frame.path.value].in_flight.handover;
       frame.holder = Holder::in_hand;
+      invariant(frame.path.value < paths_.size(),
+                "a path is known to all workers before it is used");
       paths_[frame.path.value].softnet->enqueue_remote(frame);
     }
   }

@@ -76,7 +76,8 @@ class TapIo final : public Io {
   std::vector<std::unique_ptr<Queue>> queues_;  // by slot = registered file
   std::vector<std::uint16_t> free_slots_;
   std::vector<PathId> paused_;
-  std::size_t lent_ = 0;  // landing buffers in the buffer ring
+  std::size_t lent_ = 0;        // landing buffers in the buffer ring
+  std::size_t recent_len_ = 0;  // bytes; a maximum that fades
   bool woken_ = false;
   // Below: set up once.
   bool multishot_;

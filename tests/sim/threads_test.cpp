@@ -20,7 +20,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint32_t kFlows = 4;              // per direction
+constexpr std::uint32_t kFlows = 4;               // per direction
 constexpr std::uint64_t kFramesPerPath = 100000;  // each direction
 constexpr std::uint32_t kExchanges = 5000;
 constexpr std::int32_t kNoDrop = 1 << 20;  // more frames than exist
