@@ -18,7 +18,7 @@ constexpr std::uint32_t kMaxTapQueues = 256;      // drivers/net/tun.c: MAX_TAP_
 constexpr std::uint32_t kMaxTxQueueLen = 65536;   // 64 Ki frames of 64 KiB: 4 GiB of the kernel's
 constexpr std::uint32_t kMinBudgetUsecs = 2'000'000 / 250;  // two jiffies at HZ = 250
 
-// A backlog's slots are allocated per machine and worker: 2^20 slots of 8 bytes are 8 MiB each.
+// No arena holds more frames than this; a larger number is a slip of the finger.
 constexpr std::int32_t kMaxQueueFrames = 1 << 20;
 
 constexpr std::size_t kMaxNameLength = 63;  // of a pair or a machine

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "config/parse.hpp"
@@ -153,9 +154,10 @@ class Daemon {
   Result<void> serve() {
     const std::string& path = config_.daemon.control_socket;
     if (const auto directory = missing_directory(path)) {
-      if (auto told = janitor_.will_create_directory(*directory); !told)
-        return pass(std::move(told));
-      if (auto made = make_directory(*directory); !made) return made;
+      auto told = janitor_.will_create_directory(*directory);
+      if (!told && told.error().code != EEXIST) return pass(std::move(told));
+      if (told)
+        if (auto made = make_directory(*directory); !made) return made;
     }
     if (auto removed = remove_stale_socket(path); !removed) return removed;
     auto told = janitor_.will_create_socket(path);
@@ -219,12 +221,18 @@ class Daemon {
 
 int run(const config::Config& config) {
   raise_file_limit();
+  std::signal(SIGPIPE, SIG_IGN);    // whoever read our log may have gone
   auto janitor = Janitor::start();  // forks: before there is any thread
   if (!janitor) {
     spdlog::error("{}", janitor.error().text());
     return kExitFailed;
   }
-  Result<void> outcome = Daemon(config, *janitor).run();
+  Result<void> outcome;
+  try {
+    outcome = Daemon(config, *janitor).run();
+  } catch (const std::system_error& error) {  // threads and the event loop say it this way
+    outcome = fail(error.what(), "raise pids.max, ulimit -u or ulimit -n", error.code().value());
+  }
   if (auto finished = janitor->finish(); !finished && outcome) outcome = std::move(finished);
   if (outcome) return kExitOk;
   spdlog::error("{}", outcome.error().text());

@@ -9,6 +9,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <unordered_map>
@@ -26,11 +27,12 @@ constexpr std::chrono::milliseconds kSettle{50};
 constexpr int kReadsPerEvent = 64;
 
 /// Where network namespaces are mounted, by inode number: lines of mountinfo whose fourth word, the
-/// root, is like "net:[4026532177]"; the fifth is the place.
-std::unordered_map<ino_t, std::string> mounted_namespaces() {
+/// root, is like "net:[4026532177]"; the fifth is the place. Nothing if it cannot be read.
+std::optional<std::unordered_map<ino_t, std::string>> mounted_namespaces() {
   constexpr std::string_view kRoot = "net:[";
   std::unordered_map<ino_t, std::string> found;
   std::ifstream mounts("/proc/self/mountinfo");
+  if (!mounts) return std::nullopt;
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream words(line);
     std::string word;
@@ -48,23 +50,30 @@ std::string label_of(int fd) {
   struct stat st{};
   ::fstat(fd, &st);
   const auto mounted = mounted_namespaces();
-  const auto found = mounted.find(st.st_ino);
-  if (found == mounted.end()) return "net:[" + std::to_string(st.st_ino) + "]";
-  const std::filesystem::path place(found->second);
-  return place.parent_path() == "/run/netns" ? place.filename().string() : place.string();
+  if (mounted && mounted->contains(st.st_ino)) {
+    const std::filesystem::path place(mounted->at(st.st_ino));
+    return place.parent_path() == "/run/netns" ? place.filename().string() : place.string();
+  }
+  return "net:[" + std::to_string(st.st_ino) + "]";
 }
 
-/// Namespaces some process lives in, ours left out only in that it lives in its own.
-std::unordered_set<ino_t> inhabited_namespaces() {
+/// Namespaces some thread lives in, of those we may look at: the rest needs CAP_SYS_PTRACE. Nothing
+/// if /proc cannot be read.
+std::optional<std::unordered_set<ino_t>> inhabited_namespaces() {
   std::unordered_set<ino_t> found;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string name = entry.path().filename();
-    if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
-      continue;
-    struct stat st{};
-    if (::stat((entry.path() / "ns/net").c_str(), &st) == 0) found.insert(st.st_ino);
+  std::filesystem::directory_iterator process("/proc", error);
+  for (; !error && process != std::filesystem::directory_iterator(); process.increment(error)) {
+    const std::string name = process->path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::error_code gone;  // a process that ends meanwhile lives nowhere
+    std::filesystem::directory_iterator thread(process->path() / "task", gone);
+    for (; !gone && thread != std::filesystem::directory_iterator(); thread.increment(gone)) {
+      struct stat st{};
+      if (::stat((thread->path() / "ns/net").c_str(), &st) == 0) found.insert(st.st_ino);
+    }
   }
+  if (error) return std::nullopt;
   return found;
 }
 
@@ -97,22 +106,25 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::find(const config::NetnsRef& ref)
     netns = create_named(ref.text, [this](const NamedNetns& named) -> Result<void> {
       auto registered = janitor_.will_create_netns(named);
       if (!registered) return pass(std::move(registered));
+      made_[named.netns] = {.registration = *registered, .held = nullptr};
       return {};
     });
     if (netns) spdlog::info("created network namespace {}", ref.text);
   }
   if (!netns) return pass(std::move(netns));
-  return hold(std::move(*netns));
+  return hold(std::move(*netns), /*kept=*/true);
 }
 
 Result<std::shared_ptr<HeldNetns>> Namespaces::adopt(Fd fd) {
   std::string label = label_of(fd.get());
   auto netns = Netns::adopt(std::move(fd), std::move(label));
   if (!netns) return pass(std::move(netns));
-  return hold(std::move(*netns));
+  const auto mounted = mounted_namespaces();
+  const bool kept = mounted && mounted->contains(netns->id().inode);
+  return hold(std::move(*netns), kept);
 }
 
-Result<std::shared_ptr<HeldNetns>> Namespaces::hold(Netns netns) {
+Result<std::shared_ptr<HeldNetns>> Namespaces::hold(Netns netns, bool kept) {
   const NetnsId id = netns.id();
   if (auto known = held_[id].lock()) return known;
   auto links = Links::open(netns);
@@ -120,10 +132,11 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::hold(Netns netns) {
   auto monitor = LinkMonitor::open(netns);
   if (!monitor) return pass(std::move(monitor));
   auto held = std::make_shared<HeldNetns>(std::move(netns), std::move(*links), std::move(*monitor),
-                                          nullptr);
+                                          nullptr, kept);
   held->watch = loop_.watch(held->monitor.fd(), Loop::Event::readable,
                             [this, raw = held.get()] { read_events(*raw); });
   held_[id] = held;
+  if (const auto made = made_.find(id); made != made_.end()) made->second.held = held;
   check_soon(kSettle);
   return held;
 }
@@ -143,19 +156,36 @@ void Namespaces::read_events(HeldNetns& held) {
 
 void Namespaces::check_orphans() {
   const auto mounted = mounted_namespaces();
+  if (!mounted) return check_soon(kRecheck);
   std::vector<std::shared_ptr<HeldNetns>> nameless;
   std::erase_if(held_, [&](const auto& entry) {
     auto held = entry.second.lock();
     if (held == nullptr) return true;
-    if (!mounted.contains(entry.first.inode) && entry.first != own_)
-      nameless.push_back(std::move(held));
+    const bool named = mounted->contains(entry.first.inode);
+    held->kept = held->kept || named;
+    if (!named && entry.first != own_) nameless.push_back(std::move(held));
     return false;
   });
   if (nameless.empty()) return;
-  const std::unordered_set<ino_t> inhabited = inhabited_namespaces();
-  for (const auto& held : nameless)
-    if (!inhabited.contains(held->netns.id().inode)) on_orphan_(*held);
   check_soon(kRecheck);
+  const auto inhabited = inhabited_namespaces();
+  if (!inhabited) return;
+  for (const auto& held : nameless) {
+    const NetnsId id = held->netns.id();
+    if (inhabited->contains(id.inode)) {
+      held->kept = true;
+      continue;
+    }
+    // Never seen with a name or a process: others keep it in ways that cannot be seen from here.
+    if (!held->kept) continue;
+    // Its inode number goes to somebody else's namespace next.
+    if (const auto made = made_.find(id); made != made_.end()) {
+      if (auto withdrawn = janitor_.withdraw(made->second.registration); !withdrawn)
+        spdlog::warn("{}", withdrawn.error().text());
+      made_.erase(made);
+    }
+    on_orphan_(*held);
+  }
 }
 
 }  // namespace vethd

@@ -25,6 +25,7 @@ struct HeldNetns {
   Links links;
   LinkMonitor monitor;
   Loop::WatchPtr watch;
+  bool kept;  // has been seen with a name or a process
 };
 
 /// Threads  the loop's.
@@ -33,7 +34,7 @@ class Namespaces {
   using OnLink = std::function<void(HeldNetns&, const LinkEvent&)>;
   using OnOrphan = std::function<void(const HeldNetns&)>;
 
-  /// on_orphan: nothing but this daemon keeps the namespace any more, neither a name nor a process.
+  /// on_orphan: what was seen to keep the namespace, a name or a process, does so no more.
   /// The kernel would have removed it with a veth in it; a TAP keeps it, as long as it is open.
   Namespaces(Loop& loop, Janitor& janitor, bool create, OnLink on_link, OnOrphan on_orphan);
 
@@ -46,7 +47,7 @@ class Namespaces {
   [[nodiscard]] NetnsId own() const { return own_; }
 
  private:
-  Result<std::shared_ptr<HeldNetns>> hold(Netns netns);
+  Result<std::shared_ptr<HeldNetns>> hold(Netns netns, bool kept);
   void read_events(HeldNetns& held);
   void check_soon(std::chrono::milliseconds delay);
   void check_orphans();
@@ -58,6 +59,13 @@ class Namespaces {
   OnOrphan on_orphan_;
   NetnsId own_;
   std::unordered_map<NetnsId, std::weak_ptr<HeldNetns>> held_;
+  /// A namespace we made stays held until others have removed it, so that its inode number means
+  /// this one for as long as the janitor has it on its list.
+  struct Made {
+    Janitor::Registration registration;
+    std::shared_ptr<HeldNetns> held;
+  };
+  std::unordered_map<NetnsId, Made> made_;
   Fd mountinfo_;
   Loop::WatchPtr mounts_changed_;
   Loop::WatchPtr recheck_;

@@ -1,7 +1,7 @@
 #include "daemon/control/pairs.hpp"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -14,9 +14,19 @@ namespace {
 
 constexpr Side kSides[] = {Side::a, Side::b};
 
-/// Link groups are 32-bit numbers shared by everybody; users take small ones. The pid keeps the
-/// devices of several daemons in one namespace apart.
-std::uint32_t link_group() { return 0x76000000U | static_cast<std::uint32_t>(::getpid()); }
+// A device that moves and is renamed in one go is found at the second look; one that keeps moving,
+// later.
+constexpr int kFollowTries = 8;
+constexpr std::chrono::milliseconds kRetryDelay{100};
+constexpr std::size_t kMaxRetries = 1024;
+
+/// Link groups are 32-bit numbers shared by everybody; users take small ones. Chance keeps the
+/// devices of several daemons in one namespace apart; pids would not, across pid namespaces.
+std::uint32_t link_group() {
+  std::uint32_t chance = 0;
+  static_cast<void>(!::getrandom(&chance, sizeof chance, 0));
+  return 0x76000000U | (chance & 0x00ffffffU);
+}
 
 std::string subject(const PairEnd& end) {
   return end.netns->netns.label() + "/" +
@@ -52,10 +62,16 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
     const PairEnd& end = opened.end(side);
     places_[{end.netns->netns.id(), end.link.ifindex}] = {.pair = opened.id, .side = side};
   }
-  add_to_workers(opened, [this, &opened, done = std::move(done)](Result<void> added) {
-    if (!added) return done(std::move(added));
-    bring_up(opened, done);
+  opened.opened = std::move(done);
+  add_to_workers(opened, [this, &opened](Result<void> added) {
+    if (!added) return finish_open(opened, std::move(added));
+    opened.added = true;
+    bring_up(opened);
   });
+}
+
+void Pairs::finish_open(VethPair& pair, Result<void> outcome) {
+  if (const auto opened = std::exchange(pair.opened, nullptr)) opened(std::move(outcome));
 }
 
 Result<void> Pairs::create_end(PairEnd& end) {
@@ -118,18 +134,18 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
       });
 }
 
-void Pairs::bring_up(VethPair& pair, std::function<void(Result<void>)> done) {
-  for (const Side side : kSides)
-    if (auto up = pair.end(side).netns->links.configure(pair.end(side).link.ifindex, {.up = true});
-        !up)
-      return done(std::move(up));
+void Pairs::bring_up(VethPair& pair) {
+  for (const Side side : kSides) {
+    PairEnd& end = pair.end(side);
+    if (auto up = end.netns->links.configure(end.link.ifindex, {.up = true}); !up)
+      return finish_open(pair, std::move(up));
+  }
   auto a = look(pair, Side::a);
-  if (!a) return done(pass(std::move(a)));
+  if (!a) return finish_open(pair, pass(std::move(a)));
   auto b = look(pair, Side::b);
-  if (!b) return done(pass(std::move(b)));
-  refresh(pair, Side::a, *a, [this, &pair, b = std::move(*b), done = std::move(done)] {
-    refresh(pair, Side::b, b, [&pair, done] { done(add_addresses(pair)); });
-  });
+  if (!b) return finish_open(pair, pass(std::move(b)));
+  refresh(pair, Side::a, *a);
+  refresh(pair, Side::b, *b, [&pair] { finish_open(pair, add_addresses(pair)); });
 }
 
 Result<LinkState> Pairs::look(VethPair& pair, Side side) {
@@ -159,37 +175,53 @@ void Pairs::on_link(HeldNetns& netns, const LinkEvent& event) {
   if (known == places_.end()) return;
   const Place place = known->second;
   VethPair& pair = *pairs_[place.pair.value];
-  if (event.kind == LinkEvent::Kind::removed)
-    follow(pair, place.side);
-  else
-    refresh(pair, place.side, event.link);
+  if (event.kind == LinkEvent::Kind::removed) return follow(pair, place.side);
+  // What has waited in the socket may be old news; if the device has gone since, that is an event
+  // too.
+  if (const auto link = look(pair, place.side)) refresh(pair, place.side, *link);
 }
 
 void Pairs::follow(VethPair& pair, Side side) {
   if (pair.removing) return;
   PairEnd& end = pair.end(side);
   // The descriptor knows where its device is, whatever its name and namespace by now. Both can
-  // change again between the questions; then another event comes, and we ask again.
-  auto name = end.tap->current_name();
-  if (!name) return remove(pair, subject(end) + " was deleted");
-  auto fd = end.tap->current_netns();
-  if (!fd) return remove(pair, subject(end) + " was deleted");
-  auto netns = namespaces_.adopt(std::move(*fd));
-  if (!netns) return remove(pair, netns.error().text());
-  auto link = (*netns)->links.find(*name);
-  if (!link) {
-    if (link.error().code != ENODEV) remove(pair, link.error().text());
-    return;
+  // change between two questions, so they are asked again, with the namespace held open meanwhile.
+  for (int tries = 0; tries < kFollowTries; ++tries) {
+    const auto name = end.tap->current_name();
+    if (!name) return remove(pair, subject(end) + " was deleted");
+    auto fd = end.tap->current_netns();
+    if (!fd) continue;
+    auto netns = namespaces_.adopt(std::move(*fd));
+    if (!netns) continue;
+    const auto link = (*netns)->links.find(*name);
+    if (!link) continue;
+    move_to(pair, side, std::move(*netns), *link);
+    return refresh(pair, side, *link);
   }
+  look_again(pair, side);
+}
+
+void Pairs::look_again(const VethPair& pair, Side side) {
+  if (retries_.size() > kMaxRetries) retries_.erase(retries_.begin());
+  retries_.push_back(loop_.after(kRetryDelay, [this, id = pair.id, side] {
+    if (pairs_[id.value] != nullptr) follow(*pairs_[id.value], side);
+  }));
+}
+
+void Pairs::move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns,
+                    const LinkState& link) {
+  PairEnd& end = pair.end(side);
   const Address before{end.netns->netns.id(), end.link.ifindex};
-  const Address now{(*netns)->netns.id(), link->ifindex};
-  if (before != now) {
-    places_.erase(before);
-    places_[now] = {.pair = pair.id, .side = side};
-    spdlog::info("pair {}: {} is now {} in another namespace", pair.name, subject(end), *name);
-    end.netns = std::move(*netns);
-  }
-  refresh(pair, side, *link);
+  const Address now{netns->netns.id(), link.ifindex};
+  if (before == now) return;
+  places_.erase(before);
+  places_[now] = {.pair = pair.id, .side = side};
+  spdlog::info("pair {}: {} is now {}/{}", pair.name, subject(end), netns->netns.label(),
+               link.name);
+  // On the way the device lost its qdisc; the next one would be the default.
+  if (auto set = netns->links.set_noqueue(link.ifindex); !set)
+    spdlog::warn("pair {}: {}", pair.name, set.error().text());
+  end.netns = std::move(netns);
 }
 
 void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
@@ -200,25 +232,27 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
     spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
   const Device before = device_of(pair, side);
   end.link = link;
-  Device now = device_of(pair, side);
+  if (!pair.added) return;  // bring_up() looks again
+  const Device now = device_of(pair, side);
+  if (before == now && end.known_up == now.running && !settled) return;
   // A stack that sees carrier sends; by then the workers must know that its peer is up.
-  const auto follow_up = [this, id = pair.id, settled] {
-    if (pairs_[id.value] == nullptr || pairs_[id.value]->removing) return;
-    set_carrier(*pairs_[id.value]);
-    if (settled) settled();
-  };
-  if (before == now) return follow_up();
-  workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = std::move(now)},
-                [follow_up](const auto&) { follow_up(); });
+  workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = now},
+                [this, id = pair.id, side, up = now.running, settled](const auto&) {
+                  VethPair* const told = pairs_[id.value].get();
+                  if (told == nullptr || told->removing) return;
+                  told->end(side).known_up = up;
+                  set_carrier(*told);
+                  if (settled) settled();
+                });
 }
 
 void Pairs::set_carrier(VethPair& pair) {
-  const bool carrier = pair.end(Side::a).link.up && pair.end(Side::b).link.up;
+  const bool carrier = pair.end(Side::a).known_up && pair.end(Side::b).known_up;
   if (carrier == pair.carrier) return;
-  pair.carrier = carrier;
   for (const Side side : kSides)
     if (auto set = pair.end(side).tap->set_carrier(carrier); !set)
-      spdlog::warn("pair {}: {}", pair.name, set.error().text());
+      return spdlog::warn("pair {}: {}", pair.name, set.error().text());
+  pair.carrier = carrier;
 }
 
 void Pairs::on_orphan(const HeldNetns& netns) {
@@ -243,7 +277,8 @@ void Pairs::on_notice(const FailureNotice& notice) {
 
 void Pairs::remove(VethPair& pair, const std::string& why) {
   if (std::exchange(pair.removing, true)) return;
-  spdlog::warn("pair {}: removed: {}", pair.name, why);
+  spdlog::warn("pair {}: removed: {}; it comes back when vethd is started again", pair.name, why);
+  finish_open(pair, fail(why, "leave its devices and namespaces alone while it starts", ENODEV));
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {
     workers_.tell(RemovePair{id}, [this, id](const auto&) { forget(id); });

@@ -24,15 +24,18 @@ struct PairEnd {
   std::optional<Tap> tap;
   std::shared_ptr<HeldNetns> netns;  // where it is now
   LinkState link;                    // as last seen
+  bool known_up = false;             // all workers know that it is up
 };
 
 struct VethPair {
   PairId id;
   std::string name;
   MachineId machine;
-  PairEnd ends[2];  // by Side
+  PairEnd ends[2];     // by Side
+  bool added = false;  // all workers know it
   bool carrier = false;
   bool removing = false;
+  std::function<void(Result<void>)> opened;  // of open(), until it is called
 
   [[nodiscard]] PairEnd& end(Side side) { return ends[static_cast<std::size_t>(side)]; }
   [[nodiscard]] const PairEnd& end(Side side) const { return ends[static_cast<std::size_t>(side)]; }
@@ -48,7 +51,8 @@ class Pairs {
   Pairs(const Pairs&) = delete;
   Pairs& operator=(const Pairs&) = delete;
 
-  /// Opens one pair, up to forwarding frames; then calls done. Errors leave nothing of it behind.
+  /// Opens one pair, up to forwarding frames; then calls done. What an error leaves of it goes with
+  /// close().
   void open(const config::Pair& config, std::function<void(Result<void>)> done);
 
   [[nodiscard]] const std::vector<std::unique_ptr<VethPair>>& all() const { return pairs_; }
@@ -73,17 +77,21 @@ class Pairs {
   };
 
   Result<void> create_end(PairEnd& end);
-  void bring_up(VethPair& pair, std::function<void(Result<void>)> done);
+  void bring_up(VethPair& pair);
+  static void finish_open(VethPair& pair, Result<void> outcome);
   static Result<LinkState> look(VethPair& pair, Side side);
   static Result<void> add_addresses(VethPair& pair);
   [[nodiscard]] Device device_of(const VethPair& pair, Side side) const;
   void add_to_workers(VethPair& pair, std::function<void(Result<void>)> done);
 
+  void look_again(const VethPair& pair, Side side);
   void on_link(HeldNetns& netns, const LinkEvent& event);
   void on_orphan(const HeldNetns& netns);
   void on_notice(const FailureNotice& notice);
   void follow(VethPair& pair, Side side);
-  /// Tells the workers what has changed, then the carrier, then calls settled.
+  void move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns, const LinkState& link);
+  /// Tells the workers what has changed, then the carrier, then calls settled; nobody is told
+  /// anything before all workers know the pair.
   void refresh(VethPair& pair, Side side, const LinkState& link,
                const std::function<void()>& settled = {});
   void set_carrier(VethPair& pair);
@@ -96,6 +104,7 @@ class Pairs {
   std::uint32_t group_;                           // link group of our devices, for close()
   std::vector<std::unique_ptr<VethPair>> pairs_;  // by PairId; empty where one was removed
   std::unordered_map<Address, Place, HashAddress> places_;
+  std::vector<Loop::WatchPtr> retries_;  // ends that were moving when we looked
 };
 
 }  // namespace vethd

@@ -150,7 +150,10 @@ class SocketServer::Impl::Connection : public std::enable_shared_from_this<Conne
     deadline_.expires_after(server_->patience_);
     deadline_.async_wait([weak = weak_from_this()](const error_code& error) {
       if (error) return;
-      if (const auto self = weak.lock()) self->close();
+      const auto self = weak.lock();
+      // One that was queued already when the next step began is not recalled.
+      if (self != nullptr && self->deadline_.expiry() <= asio::steady_timer::clock_type::now())
+        self->close();
     });
   }
 

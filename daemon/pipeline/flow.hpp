@@ -43,6 +43,7 @@ enum class FlowLabel : std::uint8_t {
 ///
 /// Emulates  net/core/flow_dissector.c: __skb_flow_dissect() with the keys of skb_get_hash(), and
 ///           __flow_hash_consistentify() of 6.x: addresses and ports are ordered independently.
+///           Tunnels (IPIP, GRE, MPLS, PPPoE) are not looked into: their flows hash as one.
 /// Never     reads past len.
 FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label);
 

@@ -4,6 +4,11 @@
 #include <unistd.h>
 
 namespace vethd {
+namespace {
+
+constexpr int kSubmitTries = 1000;
+
+}  // namespace
 
 Result<Ring> Ring::create(const RingSupport& support) {
   auto raw = std::make_unique<io_uring>();
@@ -12,13 +17,17 @@ Result<Ring> Ring::create(const RingSupport& support) {
   params.cq_entries = kCqEntries;
   const int error = io_uring_queue_init_params(kSqEntries, raw.get(), &params);
   if (error < 0)
-    return fail("create an io_uring", error == -ENOMEM ? "raise the memlock limit" : "", -error);
+    return fail("create an io_uring",
+                error == -ENOMEM ? "raise the memlock limit: ulimit -l"
+                                 : "raise ulimit -n or lower [daemon] workers",
+                -error);
   return Ring(std::unique_ptr<io_uring, Exit>(raw.release()));
 }
 
 Result<void> Ring::enable() {
   // liburing 2.3 declares io_uring_enable_rings() and does not export it.
-  if (::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) < 0)
+  if (::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) <
+      0)
     return fail("enable an io_uring");
   // Saves a descriptor look-up per call; a kernel without it (before 5.18) simply does the look-up.
   static_cast<void>(io_uring_register_ring_fd(ring_.get()));
@@ -27,7 +36,8 @@ Result<void> Ring::enable() {
 
 io_uring_sqe& Ring::next_sqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(ring_.get());
-  if (sqe == nullptr) {
+  // More than once only while the kernel is short of memory for requests.
+  for (int tries = 0; sqe == nullptr && tries < kSubmitTries; ++tries) {
     submit(false);
     sqe = io_uring_get_sqe(ring_.get());
   }

@@ -18,7 +18,8 @@ enum class Op : std::uint8_t {
   write,  // value: FrameId
   wake,   // another worker's MSG_RING: look at the hand-over queues and the mailbox
   event,  // the eventfd: the same, and the read of it must be armed again
-  none,   // nobody waits for this one: a cancellation, our own MSG_RING
+  woke,   // our own MSG_RING has failed; value: CpuId it was for. Success says nothing
+  none,   // nobody waits for this one: a cancellation
 };
 
 /// What an io_uring user_data means, in one place.

@@ -51,7 +51,7 @@ std::string blocked_by(int error) {
   if (error == ENOSYS)
     return "this kernel has no io_uring (CONFIG_IO_URING), or a seccomp filter hides it; vethd "
            "needs "
-           "Linux 5.19 or newer";
+           "Linux 6.1 or newer";
   if (error != EPERM && error != EACCES) return "vethd needs io_uring";
   int disabled = 0;
   std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
@@ -151,7 +151,7 @@ Result<RingSupport> probe_ring_support() {
   }
   if (error != 0) return fail("use io_uring", blocked_by(error), error);
   if (!buffer_rings_work())
-    return fail("register an io_uring buffer ring", "vethd needs Linux 5.19 or newer", ENOTSUP);
+    return fail("register an io_uring buffer ring", "vethd needs Linux 6.1 or newer", ENOTSUP);
   support.multishot_read = multishot_read_works(support.setup_flags);
   support.msg_ring = knows_opcode(IORING_OP_MSG_RING);
   return support;

@@ -14,13 +14,14 @@ namespace vethd {
 
 /// A single-producer, single-consumer queue in each direction between each two workers.
 ///
-/// Shape  each queue holds every frame of a worker, and one marker: it is never full.
+/// Shape  a frame is handed over by the worker it belongs to and comes home to it, so a queue that
+///        holds every frame of a worker, and one marker, is never full.
 class Exchange {
  public:
   using Lane = SpscQueue<Frame*>;
 
   Exchange(std::size_t workers, std::size_t frames_per_worker) : workers_(workers) {
-    const std::size_t frames = workers * frames_per_worker + 1;
+    const std::size_t frames = frames_per_worker + 1;
     starved_ = std::make_unique<Starved[]>(workers);
     lanes_.reserve(workers * workers);
     for (std::size_t i = 0; i < workers * workers; ++i)

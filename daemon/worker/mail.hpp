@@ -78,8 +78,8 @@ class Control {
   virtual void notice(FailureNotice notice) = 0;
 };
 
-// Control sends no more than this without having an answer.
-constexpr std::size_t kMailboxMails = 256;
+// Control asks one question at a time, and may say Stop on top of it.
+constexpr std::size_t kMailboxMails = 4;
 using Mailbox = SpscQueue<std::unique_ptr<Mail>>;  // control pushes, the worker pops
 
 }  // namespace vethd

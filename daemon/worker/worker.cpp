@@ -115,13 +115,14 @@ void Worker::net_rx_action() {
 
 void Worker::transmit() {
   FrameList run(Holder::transmit);  // frames in a row for the same endpoint
+  Endpoint* target = nullptr;
   while (Frame* frame = delivered_.pop()) {
-    Endpoint& target = egress(*frame);
+    Endpoint& next = egress(*frame);
+    if (target != nullptr && target != &next) target->transmit(run);
+    target = &next;
     run.push(*frame);
-    while (!delivered_.empty() && &egress(*delivered_.front()) == &target)
-      run.push(*delivered_.pop());
-    target.transmit(run);
   }
+  if (target != nullptr) target->transmit(run);
 }
 
 Endpoint& Worker::egress(const Frame& frame) {

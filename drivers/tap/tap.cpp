@@ -32,7 +32,9 @@ std::string hint_for(int error, const std::string& ifname) {
     case EBUSY:
     case EEXIST:
     case EINVAL:
-      return "a device named " + ifname + " may exist already; remove it or choose another ifname";
+      return "a device named " + ifname +
+             " exists already; remove it or choose another ifname. Devices of a vethd that was "
+             "killed a moment ago go by themselves";
     default:
       return "";
   }
@@ -59,16 +61,19 @@ Result<Fd> open_queue(const std::string& ifname, short flags, const std::string&
 Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned queues) {
   return in_netns(ns, [&]() -> Result<Tap> {
     const std::string doing = "create TAP " + ns.label() + "/" + ifname;
-    short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_NO_CARRIER;
+    unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_NO_CARRIER;
     if (queues > 1) flags |= IFF_MULTI_QUEUE;
     std::vector<Fd> fds;
     for (unsigned i = 0; i < queues; ++i) {
-      auto fd = open_queue(ifname, flags, doing);
+      // The first must make the device: somebody else's TAP of that name is not ours to attach to.
+      const unsigned exclusive = i == 0 ? IFF_TUN_EXCL : 0U;
+      auto fd = open_queue(ifname, static_cast<short>(flags | exclusive), doing);
       if (!fd) return pass(std::move(fd));
       fds.push_back(std::move(*fd));
     }
     for (const unsigned mask : kOffloadMasks)
-      if (::ioctl(fds.front().get(), TUNSETOFFLOAD, mask) == 0) return Tap(std::move(fds), mask);
+      if (::ioctl(fds.front().get(), TUNSETOFFLOAD, mask) == 0)
+        return Tap(std::move(fds), mask, ns.label() + "/" + ifname);
     return fail("set offloads of TAP " + ns.label() + "/" + ifname);
   });
 }
@@ -83,20 +88,20 @@ std::vector<std::string> Tap::offloads() const {
 Result<void> Tap::set_carrier(bool on) {
   int carrier = on ? 1 : 0;
   if (::ioctl(queues_.front().get(), TUNSETCARRIER, &carrier) < 0)
-    return fail("set the carrier of a TAP");
+    return fail("set the carrier of " + ifname_);
   return {};
 }
 
 Result<std::string> Tap::current_name() const {
   ifreq request{};
   if (::ioctl(queues_.front().get(), TUNGETIFF, &request) < 0)
-    return fail("ask a TAP for its name");
+    return fail("ask " + ifname_ + " for its name");
   return std::string(request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ));
 }
 
 Result<Fd> Tap::current_netns() const {
   Fd fd(::ioctl(queues_.front().get(), TUNGETDEVNETNS));
-  if (!fd.is_open()) return fail("ask a TAP for its namespace");
+  if (!fd.is_open()) return fail("ask " + ifname_ + " for its namespace");
   return fd;
 }
 

@@ -33,11 +33,12 @@ class Tap {
   [[nodiscard]] Result<Fd> current_netns() const;
 
  private:
-  Tap(std::vector<Fd> queues, unsigned offloads)
-      : queues_(std::move(queues)), offloads_(offloads) {}
+  Tap(std::vector<Fd> queues, unsigned offloads, std::string ifname)
+      : queues_(std::move(queues)), offloads_(offloads), ifname_(std::move(ifname)) {}
 
   std::vector<Fd> queues_;
-  unsigned offloads_;  // TUN_F_*
+  unsigned offloads_;   // TUN_F_*
+  std::string ifname_;  // as created, for messages: "red/veth0"
 };
 
 }  // namespace vethd

@@ -134,6 +134,9 @@ void TapIo::complete(const io_uring_cqe& cqe) {
     case Op::wake:
       woken_ = true;
       return;
+    case Op::woke:
+      if (cqe.res < 0) wake_by_event({completion.value});
+      return;
     case Op::none:
       return;
   }
@@ -292,17 +295,18 @@ void TapIo::detach(Endpoint& endpoint) {
 }
 
 void TapIo::wake(CpuId worker) {
+  if (!msg_ring_) return wake_by_event(worker);
   const TapIo& peer = *peers_[worker.value];
-  if (!msg_ring_) {
-    const std::uint64_t one = 1;
-    static_cast<void>(
-        ::write(peer.wake_fd(), &one, sizeof one));  // fails only when 2^64 are unread
-    return;
-  }
   io_uring_sqe& sqe = ring_.next_sqe();
   io_uring_prep_msg_ring(&sqe, peer.ring_.fd(), 0, Completion{.op = Op::wake}.user_data(), 0);
-  sqe.user_data = Completion{.op = Op::none}.user_data();
+  sqe.user_data = Completion{.op = Op::woke, .value = worker.value}.user_data();
   sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void TapIo::wake_by_event(CpuId worker) {
+  const std::uint64_t one = 1;
+  // Fails only when 2^64 wake-ups are unread.
+  static_cast<void>(!::write(peers_[worker.value]->wake_fd(), &one, sizeof one));
 }
 
 }  // namespace vethd

@@ -63,6 +63,7 @@ class TapIo final : public Io {
   void complete_write(const Completion& completion, const io_uring_cqe& cqe);
   void arm(Queue& queue);
   void arm_wake();
+  void wake_by_event(CpuId worker);
   void cancel(const Queue& queue);
   void write(const Queue& queue, Frame& frame);
 
