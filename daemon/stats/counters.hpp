@@ -30,7 +30,8 @@ namespace vethd {
   X(drop_removed, drop, "frames", "in flight when the pair was removed")                        \
   X(tx_frames, left, "frames", "written to the peer's endpoint")                                \
   X(tx_bytes, other, "bytes", "of those, Ethernet header included")                             \
-  X(rx_no_buffer, other, "times", "reading paused until a landing buffer came home; loses no frame")                 \
+  X(rx_no_buffer, other, "times",                                                               \
+    "reading paused until a landing buffer came home; loses no frame")                          \
   X(parked, other, "frames", "moved to a chunk while waiting, to free the landing buffer")
 
 /// One direction of one pair, as one worker has counted it.
