@@ -106,6 +106,8 @@ TEST_P(Links, GoOnInAnotherNamespace) {
     return link_of("red", "veth0").carrier && link_of("t1", "veth1").carrier;
   };
   EXPECT_TRUE(wait_until(both_up, kSoon, "carrier at both ends"));
+  const auto no_queue = [] { return link_of("t1", "veth1").qdisc == "noqueue"; };
+  EXPECT_TRUE(wait_until(no_queue, kSoon, "noqueue again, which a TAP loses on the way"));
   EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
   const auto sent = tcp_both_ways({"red", "t1", "192.168.1.2"}, 64ULL << 20);
   EXPECT_TRUE(sent) << sent.error().text();

@@ -92,6 +92,16 @@ TEST_F(Start, FailsWhenAnInterfaceNameIsTaken) {
   EXPECT_FALSE(link_of("red", "veth0").exists);
 }
 
+TEST_F(Start, LeavesAWaitingTapOfTheUsersAlone) {
+  make_netns("red");
+  make_netns("blue");
+  // Persistent, nobody attached, and made with the very flags that vethd uses.
+  ip("-n blue tuntap add dev veth1 mode tap vnet_hdr");
+  const Finished done = run_vethd({"--config", write_config(to_toml({.pairs = {red_to_blue()}}))});
+  expect_refusal(done, {"veth1", "exists"});
+  EXPECT_TRUE(link_of("blue", "veth1").exists);
+}
+
 TEST_F(Start, WithoutCapabilitiesSaysWhichOneIsMissing) {
   make_netns("red");
   make_netns("blue");
