@@ -55,15 +55,20 @@ TEST(Simulation, RandomSeedsHoldAndMeetEveryDropOfTheLedger) {
   ASSERT_NE(count, nullptr) << "how many seeds? meson sets it";
   const std::uint64_t first = std::uint64_t{std::random_device{}()} << 8;
   Counters totals;
-  for (int i = 0; i < std::atoi(count) && !HasFailure(); ++i)
+  const auto never_met = [&totals] {
+    std::string names;
+    for_each_counter(totals, [&](std::string_view name, RowKind kind, auto, auto, std::uint64_t n) {
+      // drop_dev_ready: the forward check has refused the frame before.
+      if (kind != RowKind::other && name != "drop_dev_ready" && n == 0) (names += name) += ' ';
+    });
+    return names;
+  };
+  // What these runs can tell rests on what happened in them; the rarest drop may take a few more.
+  constexpr int kMore = 10;
+  const int seeds = std::atoi(count);
+  for (int i = 0; (i < seeds || !never_met().empty()) && i < kMore * seeds && !HasFailure(); ++i)
     totals += simulate(first + static_cast<std::uint64_t>(i)).totals;
-  // What these runs can tell rests on what happened in them.
-  for_each_counter(totals, [](std::string_view name, RowKind kind, auto, auto, std::uint64_t n) {
-    if (name == "drop_dev_ready") return;  // the forward check has refused the frame before
-    if (kind != RowKind::other) {
-      EXPECT_GT(n, 0U) << name;
-    }
-  });
+  EXPECT_EQ(never_met(), "");
 }
 
 /// How the simulation with one stage broken ends: its exit status, or minus the signal.
