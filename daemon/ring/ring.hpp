@@ -14,12 +14,12 @@
 namespace vethd {
 
 enum class Op : std::uint8_t {
-  read,   // slot: endpoint slot, value: its generation
-  write,  // value: FrameId
-  wake,   // another worker's MSG_RING: look at the hand-over queues and the mailbox
-  event,  // the eventfd: the same, and the read of it must be armed again
-  woke,   // our own MSG_RING has failed; value: CpuId it was for. Success says nothing
-  none,   // nobody waits for this one: a cancellation
+  read,    // slot: endpoint slot, value: its generation
+  write,   // value: FrameId
+  wake,    // another worker's MSG_RING: look at the hand-over queues and the mailbox
+  event,   // the eventfd: the same, and the read of it must be armed again
+  woke,    // our own MSG_RING has failed; value: CpuId it was for. Success says nothing
+  cancel,  // of a read: slot and value as there. The read's own completion says that it has ended
 };
 
 /// What an io_uring user_data means, in one place.

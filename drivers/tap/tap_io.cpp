@@ -137,8 +137,14 @@ void TapIo::complete(const io_uring_cqe& cqe) {
     case Op::woke:
       if (cqe.res < 0) wake_by_event({completion.value});
       return;
-    case Op::none:
+    case Op::cancel: {
+      // Not found: the next link of a chain was between two reads. It has started by now.
+      const auto* const queue = queues_[completion.slot].get();
+      if (cqe.res == -ENOENT && queue != nullptr && queue->generation == completion.value &&
+          !queue->reading && queue->in_flight != 0)
+        cancel(*queue);
       return;
+    }
   }
 }
 
@@ -232,7 +238,8 @@ void TapIo::cancel(const Queue& queue) {
   io_uring_prep_cancel64(
       &sqe, Completion{.op = Op::read, .slot = queue.slot, .value = queue.generation}.user_data(),
       0);
-  sqe.user_data = Completion{.op = Op::none}.user_data();
+  sqe.user_data =
+      Completion{.op = Op::cancel, .slot = queue.slot, .value = queue.generation}.user_data();
 }
 
 void TapIo::refill() {

@@ -103,6 +103,13 @@ class TapIoTest : public testing::Test {
     ASSERT_TRUE(links_->set_noqueue(ifindex_));
     ASSERT_TRUE(links_->configure(ifindex_, {.up = true}));
     ASSERT_TRUE(tap_->set_carrier(true));
+    // The stack sends only when its link watch has seen the carrier; before, frames vanish.
+    bool running = false;
+    for (int i = 0; i < kMaxWaits && !running; ++i) {
+      const auto now = links_->get(ifindex_);
+      running = now && now->running;
+    }
+    ASSERT_TRUE(running) << "the link watch has not seen the carrier";
     ASSERT_TRUE(io_->start());
     auto endpoint = io_->attach({.fd = tap_->queue(0), .path = {0}, .queue = {0}, .reads = true});
     ASSERT_TRUE(endpoint) << endpoint.error().text();
