@@ -20,6 +20,9 @@ constexpr int kFollowTries = 8;
 constexpr std::chrono::milliseconds kRetryDelay{100};
 constexpr std::size_t kMaxRetries = 1024;
 
+// From carrier to IFF_RUNNING the kernel takes a second at most: linkwatch_schedule_work(), HZ.
+constexpr std::chrono::milliseconds kRunningDeadline{10'000};
+
 /// Link groups are 32-bit numbers shared by everybody; users take small ones. Chance keeps the
 /// devices of several daemons in one namespace apart; pids would not, across pid namespaces.
 std::uint32_t link_group() {
@@ -145,7 +148,22 @@ void Pairs::bring_up(VethPair& pair) {
   auto b = look(pair, Side::b);
   if (!b) return finish_open(pair, pass(std::move(b)));
   refresh(pair, Side::a, *a);
-  refresh(pair, Side::b, *b, [&pair] { finish_open(pair, add_addresses(pair)); });
+  pair.deadline = loop_.after(kRunningDeadline, [&pair] {
+    finish_open(pair, fail("wait for pair " + pair.name + " to run",
+                           "its devices must stay up while vethd starts", ETIMEDOUT));
+  });
+  refresh(pair, Side::b, *b, [&pair] { finish_when_running(pair); });
+}
+
+void Pairs::finish_when_running(VethPair& pair) {
+  // Carrier alone is not enough: until the kernel's link watch has seen it, the stack drops what
+  // it should send. Before Linux 6.13 looking at the device does not wait for the link watch.
+  if (!pair.opened || !pair.carrier) return;
+  for (const Side side : kSides) {
+    const auto link = look(pair, side);
+    if (!link || !link->running) return;
+  }
+  finish_open(pair, add_addresses(pair));
 }
 
 Result<LinkState> Pairs::look(VethPair& pair, Side side) {
@@ -233,6 +251,7 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
   const Device before = device_of(pair, side);
   end.link = link;
   if (!pair.added) return;  // bring_up() looks again
+  finish_when_running(pair);
   const Device now = device_of(pair, side);
   if (before == now && end.known_up == now.running && !settled) return;
   // A stack that sees carrier sends; by then the workers must know that its peer is up.

@@ -36,6 +36,7 @@ struct VethPair {
   bool carrier = false;
   bool removing = false;
   std::function<void(Result<void>)> opened;  // of open(), until it is called
+  Loop::WatchPtr deadline;                   // of open()
 
   [[nodiscard]] PairEnd& end(Side side) { return ends[static_cast<std::size_t>(side)]; }
   [[nodiscard]] const PairEnd& end(Side side) const { return ends[static_cast<std::size_t>(side)]; }
@@ -78,6 +79,7 @@ class Pairs {
 
   Result<void> create_end(PairEnd& end);
   void bring_up(VethPair& pair);
+  static void finish_when_running(VethPair& pair);
   static void finish_open(VethPair& pair, Result<void> outcome);
   static Result<LinkState> look(VethPair& pair, Side side);
   static Result<void> add_addresses(VethPair& pair);
