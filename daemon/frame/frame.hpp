@@ -18,6 +18,9 @@ enum class Holder : std::uint8_t {
   input_pkt_queue,  // softnet_data: arrivals not yet claimed by a poll
   process_queue,    // softnet_data: claimed by the running poll
   handover,         // on its way to another CPU's input_pkt_queue
+  napi_ring,        // veth_rq: sent to a receiver that polls
+  gro_hold,         // waits in a NAPI's GRO table for more of its flow
+  fragment,         // on the chain of a merged frame; goes wherever that goes
   transmit,         // delivered by the path, not yet given to the endpoint
   pending_write,    // an operation of the kernel reads its bytes
   written,          // the operation has ended; to be counted and freed
@@ -81,16 +84,24 @@ static_assert(sizeof(FrameMeta) <= 64, "must stay a cache line");
 
 struct alignas(64) Frame {
   // Data path: every stage reads these.
-  FrameAddr addr;         // first byte of the Ethernet header
-  std::uint32_t len = 0;  // bytes from there, Ethernet header included
+  FrameAddr addr;         // first byte of the Ethernet header; of a fragment: of its payload
+  std::uint32_t len = 0;  // bytes of the whole frame, Ethernet header and fragments included
   PathId path;            // direction it travels
-  Frame* next = nullptr;  // links of the list that holds it
+  Frame* next = nullptr;  // links of the list that holds it; of a fragment: the next fragment
   Frame* prev = nullptr;
+  // A merged frame keeps the payload of the frames merged into it where it is, in order. They have
+  // the same home, and are freed with it.
+  Frame* frag_list = nullptr;
+  Frame* frag_last = nullptr;
+  std::uint32_t frag_bytes = 0;  // of len: on the chain; the rest is at addr
+  std::int32_t write_error = 0;  // errno of the ended write, 0: written
   Holder holder = Holder::pool;
   Buffer buffer = Buffer::none;
-  std::uint16_t home = 0;        // worker whose pool it belongs to
-  std::int32_t write_error = 0;  // errno of the ended write, 0: written
+  std::uint16_t home = 0;   // worker whose pool it belongs to
+  std::uint16_t frags = 0;  // frames on the chain
   FrameMeta meta;
+
+  [[nodiscard]] std::uint32_t linear_bytes() const { return len - frag_bytes; }
 };
 static_assert(sizeof(Frame) == 128, "two cache lines");
 

@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "daemon/core/panic.hpp"
+#include "daemon/frame/chain.hpp"
 
 namespace vethd {
 
@@ -55,11 +56,11 @@ Frame* FramePool::take_chunk() {
 }
 
 bool FramePool::park(Frame& frame) {
-  if (frame.buffer != Buffer::landing || frame.len > kChunkFrameBytes || chunks_.empty())
-    return false;
+  const std::uint32_t bytes = frame.linear_bytes();
+  if (frame.buffer != Buffer::landing || bytes > kChunkFrameBytes || chunks_.empty()) return false;
   const FrameAddr target{chunks_.back().value + kChunkHeadroom};
   chunks_.pop_back();
-  std::memcpy(arena_.at(target), arena_.bytes_of(frame), frame.len);
+  std::memcpy(arena_.at(target), arena_.bytes_of(frame), bytes);
   release_buffer(frame);
   frame.addr = target;
   frame.buffer = Buffer::chunk;
@@ -79,6 +80,7 @@ void FramePool::release_buffer(const Frame& frame) {
 void FramePool::release(Frame& frame) {
   invariant(frame.home == worker_, "a frame comes home to its own pool");
   invariant(frame.holder == Holder::in_hand, "a frame is freed once");
+  while (Frame* fragment = unchain(frame)) release(*fragment);
   release_buffer(frame);
   frame.buffer = Buffer::none;
   frame.holder = Holder::pool;

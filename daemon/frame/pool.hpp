@@ -39,7 +39,7 @@ class FramePool {
   /// while the frame waits. False if it is too long for one or none is free; it stays where it is.
   bool park(Frame& frame);
 
-  /// Takes back a frame of this worker and its memory.
+  /// Takes back a frame of this worker, the fragments on its chain, and their memory.
   void release(Frame& frame);
 
   [[nodiscard]] std::size_t free_frames() const { return frames_.size(); }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/frame/arena.hpp"
+#include "daemon/frame/chain.hpp"
 #include "daemon/frame/list.hpp"
 #include "daemon/frame/pool.hpp"
 
@@ -212,6 +213,40 @@ TEST_F(PoolDeathTest, AbortsOnAnotherWorkersFrame) {
   FramePool other(arena_, 0);
   Frame* frame = other.take_chunk();
   EXPECT_DEATH(pool_.release(*frame), "a frame comes home to its own pool");
+}
+
+TEST(Chain, GathersThePayloadOfFragmentsAndComesHomeWithThem) {
+  const auto arena = Arena::create(plan_arena(16 * kMiB, 1));
+  ASSERT_TRUE(arena);
+  FramePool pool(*arena, 0);
+  const std::size_t frames = pool.free_frames();
+  const std::size_t chunks = pool.free_chunks();
+  Frame& head = pool.wrap_landing({pool.take_landing().value + 10}, 1514);
+  for (int i = 0; i < 2; ++i) {
+    Frame& fragment = *pool.take_chunk();
+    fragment.len = 554;
+    chain(head, fragment, 54);
+    EXPECT_EQ(fragment.holder, Holder::fragment);
+    EXPECT_EQ(fragment.len, 500U);
+  }
+  EXPECT_EQ(head.len, 2514U);
+  EXPECT_EQ(head.linear_bytes(), 1514U);
+  EXPECT_EQ(head.frags, 2U);
+  EXPECT_TRUE(pool.park(head));
+  pool.release(head);
+  EXPECT_EQ(pool.free_frames(), frames);
+  EXPECT_EQ(pool.free_chunks(), chunks);
+  EXPECT_EQ(pool.landings_held(), 0U);
+  EXPECT_EQ(head.len, 1514U);
+  EXPECT_EQ(head.frag_list, nullptr);
+}
+
+TEST(ChainDeathTest, TakesOnlyPlainFramesOfTheSameHome) {
+  auto frames = frames_in_hand(3);
+  chain(frames[0], frames[1], 0);
+  EXPECT_DEATH(chain(frames[2], frames[0], 0), "only plain frames merge");
+  frames[2].home = 1;
+  EXPECT_DEATH(chain(frames[0], frames[2], 0), "a chain comes home as one");
 }
 
 }  // namespace
