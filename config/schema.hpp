@@ -74,6 +74,11 @@ struct Softnet {
   std::int32_t netdev_budget = 300;                     // frames per net_rx_action
   std::chrono::microseconds netdev_budget_usecs{8000};  // 2e6 / HZ at HZ = 250
   std::int32_t dev_weight = 64;                         // frames per process_backlog
+  std::int32_t dev_weight_rx_bias = 1;                  // factor on it
+  std::uint32_t rps_sock_flow_entries = 0;              // a power of two; 0: no RFS
+  std::vector<CpuId> flow_limit_cpu_bitmap;             // emulated CPUs, ascending; empty: off
+  std::uint32_t flow_limit_table_len = 4096;            // a power of two
+  std::uint32_t hz = 250;                               // ticks per second of the emulated kernel
   Arrival arrival = Arrival::burst;
   Written written;
 };
@@ -100,6 +105,22 @@ struct Address {
 
 enum class Driver : std::uint8_t { tap };
 
+/// [pair.a.metadata]: what every frame entering here carries besides its bytes.
+struct Metadata {
+  std::uint32_t mark = 0;
+  std::uint32_t priority = 0;
+  std::uint32_t classid = 0;  // net_cls cgroup of the sending socket: major << 16 | minor
+  Written written;
+};
+
+/// [pair.b.xdp]: a program on the frames this end receives.
+struct Xdp {
+  std::string object;   // path of the ELF file
+  std::string program;  // its name in there
+  Location where;
+  Written written;
+};
+
 /// [pair.a], [pair.b]
 struct End {
   Driver driver = Driver::tap;
@@ -110,7 +131,14 @@ struct End {
   std::vector<Address> addresses;
   std::uint32_t queues = 1;         // 1..256
   std::vector<CpuId> rps_cpus;      // emulated CPUs that RPS may choose, ascending; empty: off
+  std::uint32_t rps_flow_cnt = 0;   // RFS flows per rx queue, a power of two; 0: off
   std::uint32_t txqueuelen = 1000;  // frames in the TAP's transmit ring
+  // As ethtool -K names them.
+  bool gro = false;
+  bool tso = true;
+  bool rx_udp_gro_forwarding = false;
+  Metadata metadata;
+  std::optional<Xdp> xdp;
   Location where;
   Written written;
 };

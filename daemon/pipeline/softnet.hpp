@@ -13,19 +13,12 @@
 #include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/rules.hpp"
+#include "daemon/pipeline/sysctls.hpp"
 #include "daemon/stats/counters.hpp"
 
 namespace vethd {
 
 class SoftnetData;
-
-/// The net.core sysctls of one machine.
-struct Sysctls {
-  std::int32_t netdev_max_backlog = 1000;               // frames in input_pkt_queue, per CPU
-  std::int32_t netdev_budget = 300;                     // frames per net_rx_action()
-  std::chrono::microseconds netdev_budget_usecs{8000};  // 2e6 / HZ
-  std::int32_t dev_weight = 64;                         // frames per process_backlog()
-};
 
 /// How a frame and a wake-up reach another CPU. What lies behind it is the worker's business.
 class RemoteCpu {
