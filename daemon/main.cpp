@@ -50,6 +50,22 @@ Result<HashKey> random_key() {
   return key;
 }
 
+const Rules& rules_of(config::KernelVersion version) {
+  static_cast<void>(version);
+  return kRules618;
+}
+
+Sysctls sysctls_of(const config::Softnet& softnet) {
+  return {.netdev_max_backlog = softnet.netdev_max_backlog,
+          .netdev_budget = softnet.netdev_budget,
+          .netdev_budget_usecs = softnet.netdev_budget_usecs,
+          .dev_weight = softnet.dev_weight,
+          .dev_weight_rx_bias = softnet.dev_weight_rx_bias,
+          .rps_sock_flow_entries = softnet.rps_sock_flow_entries,
+          .flow_limit_cpu_bitmap = softnet.flow_limit_cpu_bitmap,
+          .flow_limit_table_len = softnet.flow_limit_table_len};
+}
+
 /// Everything between a checked configuration and the end of the process.
 class Daemon {
  public:
@@ -80,13 +96,14 @@ class Daemon {
       auto key = random_key();
       if (!key) return pass(std::move(key));
       const config::Softnet& softnet = config_.machines[i];
-      const Sysctls sysctls{.netdev_max_backlog = softnet.netdev_max_backlog,
-                            .netdev_budget = softnet.netdev_budget,
-                            .netdev_budget_usecs = softnet.netdev_budget_usecs,
-                            .dev_weight = softnet.dev_weight};
-      machines_.push_back(std::make_unique<Machine>(MachineId{i}, kRules618, sysctls, *key,
-                                                    softnet.arrival == config::Arrival::inline_,
-                                                    workers));
+      machines_.push_back(std::make_unique<Machine>(
+          MachineSetup{.id = {i},
+                       .rules = rules_of(softnet.kernel),
+                       .sysctls = sysctls_of(softnet),
+                       .hash_key = *key,
+                       .inline_arrival = softnet.arrival == config::Arrival::inline_,
+                       .hz = softnet.hz,
+                       .cpus = workers}));
     }
     for (std::size_t i = 0; i < workers; ++i) {
       pools_.push_back(std::make_unique<FramePool>(*arena_, i));

@@ -21,15 +21,27 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
 
   /// Moves frames that have arrived to `batch`, oldest first, at most `limit`.
-  virtual void receive(FrameList& batch, std::size_t limit) = 0;
+  void receive(FrameList& batch, std::size_t limit) {
+    for (std::size_t i = 0; i < limit && !arrived_.empty(); ++i) batch.push(*arrived_.pop());
+  }
+  /// Takes back, in front of the others, what receive() gave and nobody wanted.
+  void give_back(FrameList& batch) {
+    batch.splice(arrived_);
+    arrived_.splice(batch);
+  }
   /// Whether receive() would hand over more.
-  [[nodiscard]] virtual bool has_arrivals() const = 0;
+  [[nodiscard]] bool has_arrivals() const { return !arrived_.empty(); }
+  /// What has arrived, for whoever must know where every frame is.
+  [[nodiscard]] FrameList& arrived() { return arrived_; }
 
   /// Takes all frames, in order. Each comes out of the worker's Io::written() later, once.
   virtual void transmit(FrameList& frames) = 0;
 
   [[nodiscard]] PathId path() const { return path_; }  // that of frames which enter here
   [[nodiscard]] QueueId queue() const { return queue_; }
+
+ protected:
+  FrameList arrived_{Holder::endpoint};
 
  private:
   PathId path_;

@@ -64,6 +64,9 @@ class Io {
   virtual void stop_reading(Endpoint& endpoint) = 0;
   /// Whether stop_reading() has taken effect and nothing of it is in flight.
   [[nodiscard]] virtual bool is_quiet(const Endpoint& endpoint) const = 0;
+  /// Reading stops until resume_reading(); what has arrived, and what arrives meanwhile, stays.
+  virtual void pause_reading(Endpoint& endpoint) = 0;
+  virtual void resume_reading(Endpoint& endpoint) = 0;
   /// Forgets a quiet endpoint.
   virtual void detach(Endpoint& endpoint) = 0;
 

@@ -43,6 +43,13 @@ class FrameList {
     ++size_;
   }
 
+  /// The same, in front of all others.
+  void push_front(Frame& frame) {
+    FrameList rest(std::move(*this));
+    push(frame);
+    splice(rest);
+  }
+
   /// Hands out the oldest frame, or nullptr.
   Frame* pop() {
     if (head_ == nullptr) return nullptr;

@@ -1,4 +1,4 @@
-// What the emulated rules need to know of one end of a pair, and of one direction.
+// What the emulated rules need to know of one end of a pair.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,8 @@
 
 #include "daemon/core/ids.hpp"
 #include "daemon/core/mac.hpp"
-#include "daemon/stats/counters.hpp"
 
 namespace vethd {
-
-class SoftnetData;
 
 // include/uapi/linux/if_ether.h
 constexpr std::uint32_t kEthHeaderBytes = 14;  // ETH_HLEN
@@ -18,7 +15,7 @@ constexpr std::uint32_t kVlanBytes = 4;        // VLAN_HLEN
 
 /// One end. A value: control replaces it whole, between rounds.
 ///
-/// Emulates  the fields of struct net_device that veth's receive path reads.
+/// Emulates  the fields of struct net_device that veth's path reads.
 struct Device {
   std::uint32_t ifindex = 0;
   std::uint64_t netns = 0;  // identity of its namespace; equal means the same
@@ -26,18 +23,24 @@ struct Device {
   bool running = false;  // administratively up: IFF_UP, and with it netif_running()
   MacAddress dev_addr;
   std::uint16_t real_num_rx_queues = 1;
-  std::vector<CpuId> rps_cpus;  // ascending, as rps_cpus keeps them; empty: no map
+
+  // Features, under their ethtool names, as the device has them now.
+  bool tso = true;  // any of the four for TCP
+  bool gro = false;
+  bool rx_udp_gro_forwarding = false;
+  bool has_xdp = false;
+  bool has_qdisc = false;  // another one than noqueue
+
+  std::vector<CpuId> rps_cpus;     // ascending, as rps_cpus keeps them; empty: no map
+  std::uint32_t rps_flow_cnt = 0;  // per rx queue, a power of two; 0: no flow table
+
+  // What each frame sent here carries besides its bytes, in place of what a TAP cannot tell.
+  std::uint32_t mark = 0;
+  std::uint32_t priority = 0;
+  std::uint32_t classid = 0;
 
   [[nodiscard]] bool has_rps_map() const { return !rps_cpus.empty(); }
   friend bool operator==(const Device&, const Device&) = default;
-};
-
-/// One direction of one pair on one worker: sender, receiver, machine, ledger.
-struct Path {
-  Device dev;                      // where the frame was sent
-  Device peer;                     // where it will be received
-  SoftnetData* softnet = nullptr;  // of the pair's machine, on this worker's CPU
-  Counters counters;
 };
 
 }  // namespace vethd

@@ -8,11 +8,13 @@
 
 namespace vethd {
 
-void eth_type_trans(Frame& frame, const std::byte* data, const Device& peer) {
+void eth_type_trans(const Rules& rules, Frame& frame, const std::byte* data, const Device& peer) {
   constexpr std::size_t kMacBytes = sizeof(MacAddress::bytes);
   constexpr std::size_t kTypeAt = 2 * kMacBytes;
-  if (std::memcmp(data, peer.dev_addr.bytes.data(), kMacBytes) != 0) {
-    if ((load8(data) & 1) == 0)
+  const bool group = (load8(data) & 1) != 0;
+  if ((group && rules.multicast_before_address) ||
+      std::memcmp(data, peer.dev_addr.bytes.data(), kMacBytes) != 0) {
+    if (!group)
       frame.meta.pkt_type = PacketType::otherhost;
     else
       frame.meta.pkt_type =

@@ -6,6 +6,7 @@
 #include "daemon/frame/frame.hpp"
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/device.hpp"
+#include "daemon/pipeline/rules.hpp"
 
 namespace vethd {
 
@@ -19,7 +20,7 @@ constexpr std::uint16_t kEthP8022 = 0x0004;     // ETH_P_802_2: an LLC header fo
 ///
 /// Emulates  net/ethernet/eth.c: eth_type_trans(), eth_skb_pkt_type().
 /// Shape     data: at least kEthHeaderBytes of the frame's len bytes.
-void eth_type_trans(Frame& frame, const std::byte* data, const Device& peer);
+void eth_type_trans(const Rules& rules, Frame& frame, const std::byte* data, const Device& peer);
 
 /// Keeps the checksum metadata true after the header was pulled: a start inside it is void.
 ///

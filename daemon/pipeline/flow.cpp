@@ -17,7 +17,6 @@ constexpr std::uint16_t kEthPIpv6 = 0x86dd;
 constexpr std::uint16_t kEthP8021Q = 0x8100;
 constexpr std::uint16_t kEthP8021Ad = 0x88a8;
 
-constexpr std::uint8_t kIpProtoTcp = 6;
 constexpr std::uint8_t kIpProtoUdp = 17;
 constexpr std::uint8_t kIpProtoDccp = 33;
 constexpr std::uint8_t kIpProtoEsp = 50;
@@ -118,9 +117,13 @@ void read_ipv6(Cursor cursor, FlowKeys& keys, FlowLabel label) {
 }
 
 /// Emulates net/core/flow_dissector.c: __flow_hash_consistentify().
-void consistentify(FlowKeys& keys) {
-  if (keys.dst < keys.src) std::swap(keys.src, keys.dst);
-  if (keys.dst_port < keys.src_port) std::swap(keys.src_port, keys.dst_port);
+void consistentify(FlowKeys& keys, const Rules& rules) {
+  const bool swapped = keys.dst < keys.src;
+  const bool same = keys.dst == keys.src;
+  if (swapped) std::swap(keys.src, keys.dst);
+  if (rules.ports_ordered_with_addresses ? swapped || (same && keys.dst_port < keys.src_port)
+                                         : keys.dst_port < keys.src_port)
+    std::swap(keys.src_port, keys.dst_port);
 }
 
 std::uint64_t word_at(std::span<const std::byte> bytes, std::size_t offset) {
@@ -131,7 +134,8 @@ std::uint64_t word_at(std::span<const std::byte> bytes, std::size_t offset) {
 
 }  // namespace
 
-FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label) {
+FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label,
+                      const Rules& rules) {
   FlowKeys keys;
   Cursor cursor{.data = data, .len = len, .at = kEthHeaderBytes};
   if (len < kEthHeaderBytes) return keys;
@@ -146,7 +150,7 @@ FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label)
   }
   if (keys.n_proto == kEthPIp) read_ipv4(cursor, keys);
   if (keys.n_proto == kEthPIpv6) read_ipv6(cursor, keys, label);
-  consistentify(keys);
+  consistentify(keys, rules);
   return keys;
 }
 
@@ -163,9 +167,10 @@ std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key) {
   return value != 0 ? value : 1;
 }
 
-std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key) {
+std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key,
+                           const Rules& rules) {
   if (frame.meta.hash == 0) {
-    const FlowKeys keys = dissect_flow(data, frame.len, FlowLabel::stops);
+    const FlowKeys keys = dissect_flow(data, frame.linear_bytes(), FlowLabel::stops, rules);
     frame.meta.hash = hash_flow(keys, key);
     frame.meta.l4_hash = keys.has_l4;
   }

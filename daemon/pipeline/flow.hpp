@@ -6,8 +6,11 @@
 #include <cstdint>
 
 #include "daemon/frame/frame.hpp"
+#include "daemon/pipeline/rules.hpp"
 
 namespace vethd {
+
+constexpr std::uint8_t kIpProtoTcp = 6;
 
 /// The secret of one emulated kernel's flow hash, random per boot there and per machine here.
 struct HashKey {
@@ -42,21 +45,24 @@ enum class FlowLabel : std::uint8_t {
 /// absent for any fragment, the first included.
 ///
 /// Emulates  net/core/flow_dissector.c: __skb_flow_dissect() with the keys of skb_get_hash(), and
-///           __flow_hash_consistentify() of 6.x: addresses and ports are ordered independently.
-///           Tunnels (IPIP, GRE, MPLS, PPPoE) are not looked into: their flows hash as one.
+///           __flow_hash_consistentify(): both directions give the same keys. Tunnels (IPIP, GRE,
+///           MPLS, PPPoE) are not looked into: their flows hash as one.
 /// Never     reads past len.
-FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label);
+FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label,
+                      const Rules& rules);
 
 /// Never 0: 0 means "not computed".
 ///
-/// Emulates  __flow_hash_from_keys(): siphash with a secret key. Values differ from any kernel's.
+/// Emulates  __flow_hash_from_keys(): siphash with a secret key (4.14: jhash2). Values differ from
+///           any kernel's.
 std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key);
 
 /// The frame's hash, computed once and kept.
 ///
 /// Emulates  include/linux/skbuff.h: skb_get_hash(). A TAP hands over no hash of the sender's
 ///           socket, so it is always the headers' here.
-std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key);
+std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key,
+                           const Rules& rules);
 
 /// Spreads a hash over n choices by multiplication, not modulo.
 ///

@@ -4,25 +4,27 @@
 #include <optional>
 
 #include "daemon/frame/frame.hpp"
-#include "daemon/pipeline/broken.hpp"
-#include "daemon/pipeline/device.hpp"
-#include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/path.hpp"
 
 namespace vethd {
 
-/// The CPU the receiver's rps_cpus map names for this flow; nothing: stay on this one.
+struct RpsChoice {
+  std::optional<CpuId> cpu;    // nothing: this one, without RPS
+  RpsDevFlow* flow = nullptr;  // to be told the queue's tail
+};
+
+/// The CPU that RFS wants for this flow, or else the one the receiver's rps_cpus map names.
 ///
-/// Emulates  net/core/dev.c: get_rps_cpu() without a flow table. Every rx queue of a device has the
-///           same map here, so that of queue_mapping counts only whether there is such a queue: the
-///           sender's tx queue + 1 where it is not 0.
-[[nodiscard]] inline std::optional<CpuId> get_rps_cpu(const Device& peer, Frame& frame,
-                                                      const std::byte* data, const HashKey& key) {
-  if (!peer.has_rps_map()) return std::nullopt;  // and the hash is not computed
-  if (frame.meta.queue_mapping > peer.real_num_rx_queues) return std::nullopt;
-  std::uint32_t hash = skb_get_hash(frame, data, key);
-  if (broken(Stage::rps)) hash = static_cast<std::uint32_t>((frame.addr.value >> 4) * 0x9e3779b9);
-  const auto len = static_cast<std::uint32_t>(peer.rps_cpus.size());
-  return peer.rps_cpus[reciprocal_scale(hash, len)];
-}
+/// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). Every rx queue of a device has the same
+///           map here, so that of queue_mapping counts only which queue's flow table is meant, and
+///           whether there is such a queue: the sender's tx queue + 1 where it is not 0.
+RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data);
+
+/// The application behind the sending end has shown where it runs: here.
+///
+/// Emulates  include/net/rps.h: sock_rps_record_flow(), under the rule of SockFlowTable. A flow
+/// whose
+///           IPv6 label differs by direction is not found again.
+void sock_rps_record_flow(const Path& path, Frame& frame, const std::byte* data);
 
 }  // namespace vethd

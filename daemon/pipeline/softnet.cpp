@@ -4,14 +4,25 @@
 #include <memory>
 
 #include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/device.hpp"
 
 namespace vethd {
 namespace {
 
-/// Emulates  jiffies and usecs_to_jiffies(): time limits are whole ticks, rounded up.
-std::int64_t jiffies(Instant now) { return now.time_since_epoch() / kJiffy; }
-std::int64_t usecs_to_jiffies(std::chrono::microseconds time) {
-  return (std::chrono::nanoseconds(time) + kJiffy - std::chrono::nanoseconds(1)) / kJiffy;
+// One frame in qlen_tail_: one longer, one more accepted.
+constexpr std::uint64_t kOneAccepted = (std::uint64_t{1} << 32) + 1;
+
+constexpr std::uint32_t qlen_of(std::uint64_t qlen_tail) {
+  return static_cast<std::uint32_t>(qlen_tail);
+}
+constexpr std::uint32_t tail_of(std::uint64_t qlen_tail) {
+  return static_cast<std::uint32_t>(qlen_tail >> 32);
+}
+
+/// Emulates  dev_rx_weight = dev_weight * dev_weight_rx_bias.
+std::uint32_t dev_rx_weight(const Sysctls& sysctls) {
+  return static_cast<std::uint32_t>(sysctls.dev_weight) *
+         static_cast<std::uint32_t>(sysctls.dev_weight_rx_bias);
 }
 
 Frame* next_of(FrameList& queue) {
@@ -23,56 +34,99 @@ Frame* next_of(FrameList& queue) {
 
 }  // namespace
 
-Machine::Machine(MachineId machine_id, const Rules& kernel_rules, const Sysctls& settings,
-                 const HashKey& key, bool inline_softirq, std::size_t cpus)
-    : id(machine_id),
-      rules(kernel_rules),
-      sysctls(settings),
-      hash_key(key),
-      inline_arrival(inline_softirq) {
-  softnet_data.reserve(cpus);
-  for (std::size_t cpu = 0; cpu < cpus; ++cpu)
-    softnet_data.push_back(
-        std::make_unique<SoftnetData>(*this, CpuId{static_cast<std::uint32_t>(cpu)}, cpus));
+Machine::Machine(const MachineSetup& setup)
+    : id(setup.id),
+      rules(setup.rules),
+      hash_key(setup.hash_key),
+      inline_arrival(setup.inline_arrival),
+      hz(setup.hz) {
+  Settings settings{.sysctls = setup.sysctls, .sock_flow_table = {}};
+  if (const std::uint32_t entries = setup.sysctls.rps_sock_flow_entries; entries != 0)
+    settings.sock_flow_table = std::make_shared<SockFlowTable>(entries, setup.cpus);
+  softnet_data.reserve(setup.cpus);
+  for (std::size_t cpu = 0; cpu < setup.cpus; ++cpu)
+    softnet_data.push_back(std::make_unique<SoftnetData>(
+        *this, CpuId{static_cast<std::uint32_t>(cpu)}, setup.cpus, settings));
 }
 
 Machine::~Machine() = default;
 
-SoftnetData::SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus)
-    : machine_(machine),
+SoftnetData::SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Settings& settings)
+    : backlog_(*this),
+      machine_(machine),
       cpu_(cpu),
-      backlog_weight_(static_cast<std::uint32_t>(machine.sysctls.dev_weight)),
+      jiffy_(std::chrono::nanoseconds(std::chrono::seconds(1)) / machine.hz),
       on_rps_ipi_list_(cpus, false) {
   rps_ipi_list_.reserve(cpus);
+  set(settings);
+  backlog_.weight = dev_rx_weight(settings.sysctls);
 }
 
-bool SoftnetData::reserve() {
+void SoftnetData::set(const Settings& settings) {
+  settings_ = settings;
+  const Sysctls& sysctls = settings_.sysctls;
+  const bool limited = std::ranges::binary_search(sysctls.flow_limit_cpu_bitmap, cpu_);
+  if (limited && flow_limit_ == nullptr)
+    flow_limit_ = std::make_unique<FlowLimit>(sysctls.flow_limit_table_len);
+  if (!limited && flow_limit_ != nullptr) {
+    flow_limit_freed_ += flow_limit_->count();
+    flow_limit_.reset();
+  }
+}
+
+bool SoftnetData::skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen) {
+  const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
+  if (qlen < max_backlog >> 1 || flow_limit_ == nullptr) return false;
+  return flow_limit_->exceeded(skb_get_hash(frame, data, machine_.hash_key, machine_.rules),
+                               machine_.rules.hashes_flow_slots);
+}
+
+SoftnetData::Enqueue SoftnetData::reserve(Frame& frame, const std::byte* data, SoftnetData& target,
+                                          std::uint32_t& tail) {
   // Compared unsigned, as the kernel does. A place taken too many is given back at once; meanwhile
   // others can only be refused when the queue is full anyway.
-  const auto max_backlog = static_cast<std::uint32_t>(machine_.sysctls.netdev_max_backlog);
-  if (qlen_.fetch_add(1, std::memory_order_relaxed) <= max_backlog ||
-      broken(Stage::enqueue_to_backlog))
-    return true;
-  qlen_.fetch_sub(1, std::memory_order_relaxed);
-  dropped_.fetch_add(1, std::memory_order_relaxed);
-  return false;
+  const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
+  const std::uint64_t before = target.qlen_tail_.fetch_add(kOneAccepted, std::memory_order_relaxed);
+  tail = tail_of(before) + 1;
+  const bool full = qlen_of(before) > max_backlog && !broken(Stage::enqueue_to_backlog);
+  if (!full && !skb_flow_limit(frame, data, qlen_of(before))) return Enqueue::queued;
+  target.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
+  target.dropped_.fetch_add(1, std::memory_order_relaxed);
+  return full ? Enqueue::cpu_backlog : Enqueue::flow_limit;
 }
 
-SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const Device& peer, CpuId target,
-                                                     RemoteCpu& remote) {
-  if (!peer.running) return Enqueue::dev_ready;
+SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const std::byte* data,
+                                                     const Device& peer, CpuId target,
+                                                     RpsDevFlow* flow, Outside& outside) {
   SoftnetData& sd = target == cpu_ ? *this : *machine_.softnet_data[target.value];
-  if (!sd.reserve()) return Enqueue::cpu_backlog;
+  const Rules::NotRunning not_running = machine_.rules.not_running;
+  if (!peer.running && not_running != Rules::NotRunning::after_limits) {
+    if (not_running == Rules::NotRunning::as_backlog_drop)
+      sd.dropped_.fetch_add(1, std::memory_order_relaxed);
+    return Enqueue::dev_ready;
+  }
+  std::uint32_t tail = 0;
+  if (const Enqueue refused = reserve(frame, data, sd, tail); refused != Enqueue::queued)
+    return refused;
+  if (!peer.running) {
+    sd.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
+    return Enqueue::dev_ready;
+  }
+  if (flow != nullptr) flow->last_qtail = tail;
   if (&sd == this) {
     input_pkt_queue_.push(frame);
     // napi_schedule_rps() on this CPU. Whoever set SCHED before has the poll listed, or will.
-    if (!scheduled_here_ && claim()) scheduled_here_ = true;
+    if (!backlog_listed_ && backlog_.schedule_prep()) {
+      backlog_listed_ = true;
+      napi_schedule(backlog_);
+    }
   } else {
-    remote.hand_over(frame, target);
+    outside.hand_over(frame, target);
     // napi_schedule_rps() for another CPU: it is woken when the list is flushed.
     if (!on_rps_ipi_list_[target.value]) {
       on_rps_ipi_list_[target.value] = true;
       rps_ipi_list_.push_back(target);
+      if (!in_net_rx_action_) raised_ = true;
     }
   }
   return Enqueue::queued;
@@ -82,64 +136,123 @@ void SoftnetData::enqueue_remote(Frame& frame) {
   input_pkt_queue_.push(frame);
   // The sender's wake-up may still be on its way. Polling already is right either way: only one
   // of us finds SCHED clear.
-  if (!scheduled_here_ && claim()) {
-    scheduled_here_ = true;
+  if (!backlog_listed_ && backlog_.schedule_prep()) {
+    backlog_listed_ = true;
+    napi_schedule(backlog_);
     ++received_rps_;
   }
 }
 
 void SoftnetData::rps_trigger_softirq() {
-  if (scheduled_here_ || !sched_.load(std::memory_order_acquire)) return;
-  scheduled_here_ = true;
+  if (backlog_listed_ || !backlog_.is_scheduled()) return;
+  backlog_listed_ = true;
+  napi_schedule(backlog_);
   ++received_rps_;
 }
 
-void SoftnetData::net_rps_action(RemoteCpu& remote) {
+void SoftnetData::napi_schedule(Napi& napi) {
+  poll_list_.push(napi);
+  // Inside net_rx_action() newer kernels see for themselves that the list has been refilled.
+  if (!in_net_rx_action_) raised_ = true;
+}
+
+void SoftnetData::net_rps_action(Outside& outside) {
   for (const CpuId target : rps_ipi_list_) {
     on_rps_ipi_list_[target.value] = false;
     // The exchange follows the hand-over and meets the one in process_backlog(): either that poll
     // still runs and sees the frames, or it is over and this wake-up starts the next.
-    if (machine_.softnet_data[target.value]->claim() && !broken(Stage::handover))
-      remote.send_ipi(target);
+    if (machine_.softnet_data[target.value]->backlog_.schedule_prep() && !broken(Stage::handover))
+      outside.send_ipi(target);
   }
   rps_ipi_list_.clear();
 }
 
-std::uint32_t SoftnetData::process_backlog(std::uint32_t quota, RemoteCpu& remote, FrameList& out) {
-  if (!rps_ipi_list_.empty()) net_rps_action(remote);
-  backlog_weight_ = static_cast<std::uint32_t>(machine_.sysctls.dev_weight);  // for the next call
+std::uint32_t SoftnetData::process_backlog(std::uint32_t quota, RxContext& context) {
+  if (!rps_ipi_list_.empty()) net_rps_action(context.outside);
+  backlog_.weight = dev_rx_weight(sysctls());  // for the next call
   std::uint32_t work = 0;
   for (;;) {  // ends: quota counts every frame, and each splice brings at least one
     while (Frame* frame = next_of(process_queue_)) {
-      out.push(*frame);
+      context.delivered.push(*frame);
       ++processed_;
-      if (++work >= quota) {
-        if (broken(Stage::net_rx_action)) scheduled_here_ = false;
-        return work;  // SCHED stays set, even if nothing is left
-      }
+      ++head_;
+      if (++work >= quota) return work;  // SCHED stays set, even if nothing is left
     }
     if (input_pkt_queue_.empty()) {
-      scheduled_here_ = false;
-      sched_.exchange(false, std::memory_order_acq_rel);  // meets claim() in net_rps_action()
+      backlog_listed_ = false;
+      backlog_.clear_sched();  // meets schedule_prep() in net_rps_action()
       return work;
     }
     // Producers get the whole limit again at once.
-    qlen_.fetch_sub(static_cast<std::uint32_t>(input_pkt_queue_.size()), std::memory_order_relaxed);
+    qlen_tail_.fetch_sub(input_pkt_queue_.size(), std::memory_order_relaxed);
     process_queue_.splice(input_pkt_queue_);
   }
 }
 
-void SoftnetData::net_rx_action(const Clock& clock, RemoteCpu& remote, FrameList& out) {
-  // One NAPI instance, the backlog. A poll that uses its whole weight waits in `repoll` for the
-  // next run, so this one ends: one pass, as the kernel does.
-  std::int64_t budget = machine_.sysctls.netdev_budget;
-  const std::int64_t time_limit =
-      jiffies(clock.now()) + usecs_to_jiffies(machine_.sysctls.netdev_budget_usecs);
-  if (scheduled_here_) {
-    budget -= process_backlog(backlog_weight_, remote, out);
-    if (budget <= 0 || jiffies(clock.now()) >= time_limit) ++time_squeeze_;
+std::uint32_t SoftnetData::napi_poll(Napi& napi, NapiList& repoll, RxContext& context) {
+  const std::uint32_t weight = napi.weight;
+  const std::uint32_t work = napi.poll(weight, context);
+  if (work < weight) return work;  // it has completed by itself
+  napi.flush_gro(context);
+  if (broken(Stage::net_rx_action)) {
+    if (&napi == &backlog_) backlog_listed_ = false;
+    return work;
   }
-  net_rps_action(remote);
+  repoll.push(napi);
+  return work;
+}
+
+void SoftnetData::net_rx_action(std::int64_t now, RxContext& context) {
+  raised_ = false;
+  ++softirqs_;
+  std::int64_t budget = sysctls().netdev_budget;
+  const std::int64_t time_limit = now + to_jiffies(sysctls().netdev_budget_usecs);
+  NapiList list;
+  NapiList repoll;
+  in_net_rx_action_ = machine_.rules.polls_refilled_list;
+  list.splice(poll_list_);
+  // Ends: every poll takes from the budget, or completes and is not scheduled again by itself.
+  for (;;) {
+    if (list.empty()) {
+      // A poll that used its whole weight waits in `repoll` for the next run: one pass only.
+      if (!repoll.empty() || !in_net_rx_action_ || poll_list_.empty()) break;
+      list.splice(poll_list_);
+    }
+    budget -= napi_poll(list.pop(), repoll, context);
+    if (budget <= 0 || jiffies(context.clock.now()) >= time_limit) {
+      ++time_squeeze_;
+      break;
+    }
+  }
+  in_net_rx_action_ = false;
+  list.splice(poll_list_);  // what is left, what has come, what is to be polled again
+  list.splice(repoll);
+  poll_list_.splice(list);
+  if (!poll_list_.empty()) raised_ = true;
+  net_rps_action(context.outside);
+}
+
+void SoftnetData::handle_softirqs(RxContext& context) {
+  std::int64_t now = jiffies(context.clock.now());
+  const std::int64_t end = now + to_jiffies(kMaxSoftirqTime);
+  for (int run = 1;; ++run) {
+    net_rx_action(now, context);
+    if (!raised_) return;
+    now = jiffies(context.clock.now());
+    if (now >= end || run == kMaxSoftirqRestart) break;
+  }
+  if (std::exchange(ksoftirqd_running_, true)) return;
+  ++ksoftirqd_wakeups_;
+}
+
+void SoftnetData::do_softirq(RxContext& context) {
+  if (!raised_ || (ksoftirqd_running_ && machine_.rules.ksoftirqd_takes_over)) return;
+  handle_softirqs(context);
+}
+
+void SoftnetData::run_ksoftirqd(RxContext& context) {
+  if (raised_) handle_softirqs(context);
+  ksoftirqd_running_ = raised_;
 }
 
 SoftnetCounters SoftnetData::counters() const {
@@ -148,8 +261,12 @@ SoftnetCounters SoftnetData::counters() const {
   counters.dropped = dropped_.load(std::memory_order_relaxed);
   counters.time_squeeze = time_squeeze_;
   counters.received_rps = received_rps_;
-  counters.input_qlen = qlen_.load(std::memory_order_relaxed);
+  counters.flow_limit_count =
+      flow_limit_freed_ + (flow_limit_ != nullptr ? flow_limit_->count() : 0);
+  counters.input_qlen = qlen_of(qlen_tail_.load(std::memory_order_relaxed));
   counters.process_qlen = process_queue_.size();
+  counters.softirqs = softirqs_;
+  counters.ksoftirqd_wakeups = ksoftirqd_wakeups_;
   return counters;
 }
 

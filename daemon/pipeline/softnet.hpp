@@ -10,8 +10,10 @@
 #include "daemon/core/ids.hpp"
 #include "daemon/core/time.hpp"
 #include "daemon/frame/list.hpp"
-#include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/flow_limit.hpp"
+#include "daemon/pipeline/napi.hpp"
+#include "daemon/pipeline/rfs.hpp"
 #include "daemon/pipeline/rules.hpp"
 #include "daemon/pipeline/sysctls.hpp"
 #include "daemon/stats/counters.hpp"
@@ -19,58 +21,74 @@
 namespace vethd {
 
 class SoftnetData;
+struct Device;
 
-/// How a frame and a wake-up reach another CPU. What lies behind it is the worker's business.
-class RemoteCpu {
- public:
-  virtual ~RemoteCpu() = default;
-  /// Appends to what target's enqueue_remote() will take in. Owns the frame from here on.
-  virtual void hand_over(Frame& frame, CpuId target) = 0;
-  /// Emulates  net/core/dev.c: net_rps_send_ipi().
-  virtual void send_ipi(CpuId target) = 0;
+// kernel/softirq.c
+constexpr int kMaxSoftirqRestart = 10;                   // MAX_SOFTIRQ_RESTART
+constexpr std::chrono::milliseconds kMaxSoftirqTime{2};  // MAX_SOFTIRQ_TIME
+
+/// What a machine is made from.
+struct MachineSetup {
+  MachineId id = {};
+  const Rules& rules = kRules618;
+  Sysctls sysctls = {};
+  HashKey hash_key = {};
+  bool inline_arrival = false;  // a softirq after each frame, as under a local sender
+  std::uint32_t hz = 250;       // CONFIG_HZ: the grain of all time limits
+  std::size_t cpus = 1;
 };
 
-/// One emulated kernel: its rules and settings, and a softnet_data per CPU.
-///
-/// Threads  settings change only between rounds of all workers.
+/// One emulated kernel: its rules, and a softnet_data per CPU.
 struct Machine {
-  Machine(MachineId id, const Rules& rules, const Sysctls& sysctls, const HashKey& hash_key,
-          bool inline_arrival, std::size_t cpus);
+  explicit Machine(const MachineSetup& setup);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
   MachineId id;
   const Rules& rules;
-  Sysctls sysctls;
   HashKey hash_key;
-  bool inline_arrival;  // a softirq after each frame, as under a local sender
+  bool inline_arrival;
+  std::uint32_t hz;
   std::vector<std::unique_ptr<SoftnetData>> softnet_data;  // by CpuId
 };
 
-// What HZ the emulated kernels were built with: time limits have this granularity.
-constexpr std::chrono::nanoseconds kJiffy = std::chrono::nanoseconds(std::chrono::seconds(1)) / 250;
+/// Settings as a CPU uses them: its own copy, so that control can replace them one CPU after the
+/// other, between rounds.
+struct Settings {
+  Sysctls sysctls;
+  std::shared_ptr<SockFlowTable> sock_flow_table;  // all CPUs of a machine share it; or none
+};
 
 /// Per-CPU receive state: where a frame waits between the sending veth and its peer.
 ///
 /// Emulates  include/linux/netdevice.h: struct softnet_data; net/core/dev.c: enqueue_to_backlog(),
-///           process_backlog(), net_rx_action(), napi_poll(), of 6.18.
+///           process_backlog(), net_rx_action(), napi_poll(); kernel/softirq.c: __do_softirq() as
+///           far as NET_RX goes, and its hand-off to ksoftirqd.
 /// Units     queue lengths, quota, weight and budget in frames.
-/// Threads   owned by its CPU's worker, but for reserve() and claim(), which any worker of the
-///           machine calls.
-/// Never     allocates after construction, or makes a system call. Time is a parameter.
+/// Threads   owned by its CPU's worker, but for what any worker of the machine does to a target:
+///           reserve(), schedule_prep() of its backlog, input_queue_head().
+/// Never     allocates while frames pass, or makes a system call. Time is a parameter.
 class SoftnetData {
  public:
-  enum class Enqueue : std::uint8_t { queued, dev_ready, cpu_backlog };
+  enum class Enqueue : std::uint8_t { queued, dev_ready, cpu_backlog, flow_limit };
 
-  SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus);
+  SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Settings& settings);
 
   [[nodiscard]] Machine& machine() const { return machine_; }
   [[nodiscard]] CpuId cpu() const { return cpu_; }
+  [[nodiscard]] const Sysctls& sysctls() const { return settings_.sysctls; }
+  [[nodiscard]] SockFlowTable* sock_flow_table() const { return settings_.sock_flow_table.get(); }
+
+  /// Between rounds. A flow-limit table is made or freed as the CPU's bit says; one that is there
+  /// keeps its length.
+  void set(const Settings& settings);
 
   /// Puts the frame on target's input_pkt_queue, called on the sending CPU's softnet_data. The
-  /// kernel drops on "longer than", not "as long as": max + 1 frames fit.
-  Enqueue enqueue_to_backlog(Frame& frame, const Device& peer, CpuId target, RemoteCpu& remote);
+  /// kernel drops on "longer than", not "as long as": max + 1 frames fit. Not queued: the frame is
+  /// still in the caller's hand.
+  Enqueue enqueue_to_backlog(Frame& frame, const std::byte* data, const Device& peer, CpuId target,
+                             RpsDevFlow* flow, Outside& outside);
 
   /// Takes in a frame that another CPU enqueued here; it has counted it in already.
   void enqueue_remote(Frame& frame);
@@ -78,20 +96,44 @@ class SoftnetData {
   /// Emulates  rps_trigger_softirq(): another CPU's wake-up has arrived.
   void rps_trigger_softirq();
 
-  /// Whether NET_RX is raised: there is a backlog to poll or a wake-up to send.
-  [[nodiscard]] bool net_rx_pending() const { return scheduled_here_ || !rps_ipi_list_.empty(); }
+  /// Emulates  ____napi_schedule(), for whom schedule_prep() was true.
+  void napi_schedule(Napi& napi);
+  /// It will not be polled any more.
+  void napi_forget(const Napi& napi) { poll_list_.remove(napi); }
 
-  /// One run of the softirq: polls within budget and time, appends what is delivered to `out`.
-  void net_rx_action(const Clock& clock, RemoteCpu& remote, FrameList& out);
+  /// Whether NET_RX is raised.
+  [[nodiscard]] bool net_rx_pending() const { return raised_; }
+  [[nodiscard]] bool ksoftirqd_running() const { return ksoftirqd_running_; }
+
+  /// Bottom halves are enabled again: what is pending runs now, unless ksoftirqd has it.
+  void do_softirq(RxContext& context);
+  /// One run of the softirq, begun at `now` in jiffies: each poll once, within budget and time.
+  void net_rx_action(std::int64_t now, RxContext& context);
+  /// ksoftirqd's turn.
+  void run_ksoftirqd(RxContext& context);
+
+  /// The frames delivered so far have reached the receiver. RFS may send their flows elsewhere.
+  void publish_head() { published_head_.store(head_, std::memory_order_release); }
+  [[nodiscard]] std::uint32_t input_queue_head() const {
+    return published_head_.load(std::memory_order_acquire);
+  }
+
+  void count_processed() { ++processed_; }
+  /// jiffies, in ticks of the machine's HZ.
+  [[nodiscard]] std::int64_t jiffies(Instant now) const { return now.time_since_epoch() / jiffy_; }
 
   /// Hands the frames of one path out of both queues, for its removal.
   template <class Match, class Take>
   void purge(Match&& match, Take&& take) {
     input_pkt_queue_.take_if(match, [&](Frame& frame) {
-      qlen_.fetch_sub(1, std::memory_order_relaxed);
+      qlen_tail_.fetch_sub(1, std::memory_order_relaxed);
+      ++head_;
       take(frame);
     });
-    process_queue_.take_if(match, take);
+    process_queue_.take_if(match, [&](Frame& frame) {
+      ++head_;
+      take(frame);
+    });
   }
 
   [[nodiscard]] FrameList& input_pkt_queue() { return input_pkt_queue_; }
@@ -99,31 +141,59 @@ class SoftnetData {
   [[nodiscard]] SoftnetCounters counters() const;
 
  private:
-  /// Takes a place on input_pkt_queue, for any worker. False: over netdev_max_backlog.
-  bool reserve();
-  /// test_and_set_bit(NAPI_STATE_SCHED). True for whoever must see to it that the poll runs.
-  bool claim() { return !sched_.exchange(true, std::memory_order_acq_rel); }
+  /// The backlog as a NAPI: process_backlog().
+  class Backlog final : public Napi {
+   public:
+    explicit Backlog(SoftnetData& sd) : sd_(sd) {}
+    std::uint32_t poll(std::uint32_t quota, RxContext& context) override {
+      return sd_.process_backlog(quota, context);
+    }
 
-  std::uint32_t process_backlog(std::uint32_t quota, RemoteCpu& remote, FrameList& out);
-  void net_rps_action(RemoteCpu& remote);
+   private:
+    SoftnetData& sd_;
+  };
+
+  Enqueue reserve(Frame& frame, const std::byte* data, SoftnetData& target, std::uint32_t& tail);
+  bool skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen);
+  std::uint32_t process_backlog(std::uint32_t quota, RxContext& context);
+  std::uint32_t napi_poll(Napi& napi, NapiList& repoll, RxContext& context);
+  void net_rps_action(Outside& outside);
+  void handle_softirqs(RxContext& context);
+  [[nodiscard]] std::int64_t to_jiffies(std::chrono::nanoseconds time) const {
+    return (time + jiffy_ - std::chrono::nanoseconds(1)) / jiffy_;
+  }
 
   // The line other CPUs write.
-  alignas(64) std::atomic<std::uint32_t> qlen_{0};  // input_pkt_queue, frames on their way included
-  std::atomic<bool> sched_{false};                  // NAPI_STATE_SCHED of the backlog
+  // Low half: frames in input_pkt_queue, those on their way included. High half:
+  // input_queue_tail, frames ever accepted.
+  alignas(64) std::atomic<std::uint64_t> qlen_tail_{0};
   std::atomic<std::uint64_t> dropped_{0};
+  Backlog backlog_;
+  // The line other CPUs read.
+  alignas(64) std::atomic<std::uint32_t> published_head_{0};
 
   // The owner's.
   alignas(64) Machine& machine_;
   CpuId cpu_;
-  bool scheduled_here_ = false;  // the backlog is on poll_list
-  std::uint32_t backlog_weight_;
+  std::chrono::nanoseconds jiffy_;
+  Settings settings_;
+  bool raised_ = false;            // NET_RX_SOFTIRQ is pending
+  bool in_net_rx_action_ = false;  // only where the rules know it
+  bool ksoftirqd_running_ = false;
+  bool backlog_listed_ = false;  // on poll_list here, or being polled
+  std::uint32_t head_ = 0;       // input_queue_head: frames ever taken off
   FrameList input_pkt_queue_{Holder::input_pkt_queue};
   FrameList process_queue_{Holder::process_queue};
+  NapiList poll_list_;
   std::vector<CpuId> rps_ipi_list_;    // CPUs to wake: frames went to them, wake-ups have not
   std::vector<bool> on_rps_ipi_list_;  // by CpuId
+  std::unique_ptr<FlowLimit> flow_limit_;
+  std::uint64_t flow_limit_freed_ = 0;  // refused by tables that are gone
   std::uint64_t processed_ = 0;
   std::uint64_t time_squeeze_ = 0;
   std::uint64_t received_rps_ = 0;
+  std::uint64_t softirqs_ = 0;
+  std::uint64_t ksoftirqd_wakeups_ = 0;
 };
 
 }  // namespace vethd

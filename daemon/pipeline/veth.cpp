@@ -1,6 +1,7 @@
 #include "daemon/pipeline/veth.hpp"
 
 #include "daemon/pipeline/eth.hpp"
+#include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/forward.hpp"
 #include "daemon/pipeline/rps.hpp"
 #include "daemon/pipeline/scrub.hpp"
@@ -8,8 +9,30 @@
 namespace vethd {
 namespace {
 
-/// Emulates  net/core/dev.c: __dev_forward_skb(), ____dev_forward_skb().
-bool dev_forward_skb(Path& path, Frame& frame, const std::byte* data) {
+/// Emulates  veth_skb_is_eligible_for_gro(): with TSO at the sender there is little to gain.
+/// Whether
+///           the frame's destructor is sock_wfree a TAP cannot say: taken to be so unless it is
+///           TCP.
+bool eligible_for_gro(const Path& path, const Frame& frame, const std::byte* data) {
+  if (!path.dev.tso) return true;
+  if (!path.peer.rx_udp_gro_forwarding) return false;
+  const FlowKeys keys = dissect_flow(data, frame.len, FlowLabel::ignored, kRules618);
+  return keys.ip_proto != kIpProtoTcp;
+}
+
+/// The receive queue whose ring the frame goes to; nullptr: the backlog.
+VethRq* napi_queue(const Path& path, const Rules& rules, const Frame& frame,
+                   const std::byte* data) {
+  const std::size_t queue = frame.meta.queue_mapping;
+  if (queue >= path.rq.size() || path.rq[queue] == nullptr) return nullptr;
+  if (!napi_enabled(rules, path.peer)) return nullptr;
+  if (rules.napi == Rules::Napi::if_eligible && !eligible_for_gro(path, frame, data))
+    return nullptr;
+  return path.rq[queue].get();
+}
+
+/// Emulates  net/core/dev.c: __dev_forward_skb(), ____dev_forward_skb(): the tests.
+bool is_forwardable(Path& path, const Frame& frame) {
   if (!path.peer.running) {
     ++path.counters.drop_receiver_down;
     return false;
@@ -18,18 +41,19 @@ bool dev_forward_skb(Path& path, Frame& frame, const std::byte* data) {
     ++path.counters.drop_not_forwardable;
     return false;
   }
-  scrub(path, frame.meta);
-  eth_type_trans(frame, data, path.peer);
-  skb_postpull_rcsum(frame.meta);
   return true;
 }
 
 /// Emulates  net/core/dev.c: netif_rx_internal().
-bool netif_rx(Path& path, Frame& frame, const std::byte* data, RemoteCpu& remote) {
+bool netif_rx(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
   SoftnetData& sd = *path.softnet;
-  const CpuId cpu = get_rps_cpu(path.peer, frame, data, sd.machine().hash_key).value_or(sd.cpu());
-  switch (sd.enqueue_to_backlog(frame, path.peer, cpu, remote)) {
+  const std::uint32_t len = frame.len;  // the frame may be another CPU's in a moment
+  const RpsChoice rps = get_rps_cpu(path, frame, data);
+  switch (sd.enqueue_to_backlog(frame, data, path.peer, rps.cpu.value_or(sd.cpu()), rps.flow,
+                                outside)) {
     case SoftnetData::Enqueue::queued:
+      ++path.counters.netif_rx_frames;
+      path.counters.netif_rx_bytes += len;
       return true;
     case SoftnetData::Enqueue::dev_ready:
       ++path.counters.drop_dev_ready;
@@ -37,21 +61,54 @@ bool netif_rx(Path& path, Frame& frame, const std::byte* data, RemoteCpu& remote
     case SoftnetData::Enqueue::cpu_backlog:
       ++path.counters.drop_cpu_backlog;
       return false;
+    case SoftnetData::Enqueue::flow_limit:
+      ++path.counters.drop_flow_limit;
+      return false;
   }
   return false;
 }
 
 }  // namespace
 
-Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, RemoteCpu& remote) {
+bool napi_enabled(const Rules& rules, const Device& peer) {
+  if (!peer.running || rules.napi == Rules::Napi::never) return false;
+  return peer.has_xdp || (rules.napi == Rules::Napi::if_eligible && peer.gro);
+}
+
+Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
+  SoftnetData& sd = *path.softnet;
+  const Rules& rules = sd.machine().rules;
+  VethRq* const rq = napi_queue(path, rules, frame, data);
+  if (rq != nullptr && rules.tx_stops_on_full_ring && path.dev.has_qdisc && rq->full()) {
+    // The kernel finds out after the forward tests, which a frame passes again when it is sent
+    // again; so it does here.
+    rq->stop_tx_queue();
+    ++path.counters.tx_busy;
+    if (rq->kick()) sd.napi_schedule(*rq);
+    return Xmit::busy;
+  }
+
   ++path.counters.rx_frames;
   path.counters.rx_bytes += frame.len;
   if (frame.len < kEthHeaderBytes) {
     ++path.counters.drop_length;
     return Xmit::dropped;
   }
-  if (!dev_forward_skb(path, frame, data)) return Xmit::dropped;
-  return netif_rx(path, frame, data, remote) ? Xmit::queued : Xmit::dropped;
+  frame.meta.mark = path.dev.mark;
+  frame.meta.priority = path.dev.priority;
+  frame.meta.classid = path.dev.classid;
+  sock_rps_record_flow(path, frame, data);
+
+  if (!is_forwardable(path, frame)) return Xmit::dropped;
+  scrub(rules, path, frame.meta);
+  eth_type_trans(rules, frame, data, path.peer);
+  skb_postpull_rcsum(frame.meta);
+  if (rq == nullptr) return netif_rx(path, frame, data, outside) ? Xmit::queued : Xmit::dropped;
+
+  const bool taken = rq->put(frame);
+  if (!taken) ++path.counters.drop_ring_full;
+  if (rq->kick()) sd.napi_schedule(*rq);
+  return taken ? Xmit::queued : Xmit::dropped;
 }
 
 }  // namespace vethd

@@ -1,24 +1,33 @@
-// A frame has left one end of the pair; this takes it to the receiver's backlog. Read this file to
-// follow a frame from the sending device to the queue it waits in; softnet.cpp takes it from there.
+// A frame has left one end of the pair; this takes it to where it waits at the other. Read this
+// file to follow a frame from the sending device to that queue; softnet.cpp and veth_rq.cpp take it
+// from there.
 #pragma once
 
 #include "daemon/frame/frame.hpp"
-#include "daemon/pipeline/device.hpp"
+#include "daemon/pipeline/napi.hpp"
+#include "daemon/pipeline/path.hpp"
 #include "daemon/pipeline/softnet.hpp"
 
 namespace vethd {
 
 /// Where veth_xmit() left the frame.
 enum class Xmit : std::uint8_t {
-  queued,  // some CPU's backlog holds it
-  dropped  // it is still in the caller's hand; the path has counted why
+  queued,   // some CPU's backlog or a receive queue's ring holds it
+  dropped,  // it is still in the caller's hand; the path has counted why
+  busy      // it is still in the caller's hand, uncounted; its tx queue is stopped
 };
 
 /// One frame, sent at path.dev, on its way into path.peer.
 ///
-/// Emulates  drivers/net/veth.c: veth_xmit(), veth_forward_skb() without NAPI; net/core/dev.c:
-///           __dev_forward_skb(), netif_rx_internal(); of 6.18.
+/// Emulates  drivers/net/veth.c: veth_xmit(), veth_forward_skb(), veth_xdp_rx(); net/core/dev.c:
+///           __dev_forward_skb(), netif_rx_internal(). A frame too short for its Ethernet header
+///           ends here in all versions.
 /// Shape     data: the frame's bytes.
-Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, RemoteCpu& remote);
+Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside);
+
+/// Whether frames to this device can take the NAPI path at all: its queues poll.
+///
+/// Emulates  veth_open(), veth_xdp_set(), veth_set_features(): rq->napi is set.
+[[nodiscard]] bool napi_enabled(const Rules& rules, const Device& peer);
 
 }  // namespace vethd

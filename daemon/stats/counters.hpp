@@ -8,7 +8,7 @@
 namespace vethd {
 
 // X(name, kind, unit, help). The kind says where the row stands in the sum
-//   rx = tx + drop + in flight:
+//   rx = tx + merged + drop + in flight:
 // `entered` and `left` are its sides, every `drop` is a way to leave, `other` stands outside.
 #define VETHD_LEDGER(X)                                                                         \
   X(rx_frames, entered, "frames", "read from the endpoint")                                     \
@@ -17,9 +17,23 @@ namespace vethd {
   X(drop_receiver_down, drop, "frames", "____dev_forward_skb: receiver is not up")              \
   X(drop_not_forwardable, drop, "frames",                                                       \
     "____dev_forward_skb: longer than the receiver's mtu + 18 and not GSO")                     \
+  X(drop_ring_full, drop, "frames", "veth_xdp_rx: the receive queue's ring is full, no qdisc")  \
+  X(tx_busy, other, "times",                                                                    \
+    "veth_xmit: ring full, the sender's queue is not read until veth_poll; loses no frame")     \
+  X(mark_cleared, other, "frames", "skb_scrub_packet: a mark that was not 0")                   \
+  X(priority_cleared, other, "frames", "____dev_forward_skb: a priority that was not 0")        \
+  X(classid_cleared, other, "frames", "skb_orphan: a classid that was not 0")                   \
   X(drop_dev_ready, drop, "frames", "enqueue_to_backlog: DEV_READY, receiver not running")      \
   X(drop_cpu_backlog, drop, "frames",                                                           \
     "enqueue_to_backlog: CPU_BACKLOG, input_pkt_queue over netdev_max_backlog")                 \
+  X(drop_flow_limit, drop, "frames",                                                            \
+    "enqueue_to_backlog: CPU_BACKLOG, skb_flow_limit: more than its share of a long queue")     \
+  X(netif_rx_frames, other, "frames", "veth_xmit: taken by a backlog, in tstats")               \
+  X(netif_rx_bytes, other, "bytes", "of those, Ethernet header included")                       \
+  X(drop_napi_backlog, drop, "frames",                                                          \
+    "netif_receive_skb after a NAPI poll: refused by the backlog RPS chose")                    \
+  X(drop_napi_disabled, drop, "frames", "veth_napi_del: in the ring or in GRO when NAPI ended") \
+  X(merged_frames, left, "frames", "napi_gro_receive: joined the frame before it")              \
   X(drop_write_eio, drop, "frames", "endpoint refused: EIO, the device is down")                \
   X(drop_write_einval, drop, "frames", "endpoint refused: EINVAL, offload description invalid") \
   X(drop_write_enobufs, drop, "frames", "endpoint refused: ENOBUFS")                            \
@@ -45,6 +59,8 @@ struct Counters {
 
 // Where a frame that has entered and not left can be, as the snapshot counts it.
 #define VETHD_IN_FLIGHT(X)                                            \
+  X(napi_ring, "waits in the ring of a receive queue")                \
+  X(gro_hold, "waits in GRO for more of its flow")                    \
   X(input_pkt_queue, "waits in a CPU's backlog")                      \
   X(process_queue, "claimed by a poll that has not delivered it yet") \
   X(handover, "on its way to another CPU's backlog")                  \
@@ -59,16 +75,32 @@ struct InFlight {
 
 // /proc/net/softnet_stat's columns by name, per emulated CPU of a machine.
 #define VETHD_SOFTNET(X)                                                                  \
-  X(processed, "frames", "process_backlog: delivered")                                    \
+  X(processed, "frames", "delivered by process_backlog or a NAPI poll")                   \
   X(dropped, "frames", "refused by this CPU's backlog")                                   \
   X(time_squeeze, "rounds", "net_rx_action ended with work left: budget or time used up") \
   X(received_rps, "wake-ups", "another CPU enqueued here and woke this one")              \
+  X(flow_limit_count, "frames", "refused by this CPU's flow limit, wherever they went")   \
   X(input_qlen, "frames", "in input_pkt_queue now, or on their way to it")                \
-  X(process_qlen, "frames", "in process_queue now")
+  X(process_qlen, "frames", "in process_queue now")                                       \
+  X(softirqs, "runs", "of net_rx_action")                                                 \
+  X(ksoftirqd_wakeups, "times", "work was left after 10 runs or 2 ms")
 
 struct SoftnetCounters {
 #define X(name, unit, help) std::uint64_t name = 0;
   VETHD_SOFTNET(X)
+#undef X
+};
+
+// A receive queue that polls, as ethtool -S shows it. Despite their names the first two count every
+// frame taken from the ring, XDP or not; bytes without the Ethernet header, already pulled.
+#define VETHD_RQ(X)                                          \
+  X(xdp_packets, "frames", "taken from the ring")            \
+  X(xdp_bytes, "bytes", "of those, without Ethernet header") \
+  X(drops, "frames", "redirected or copied in vain")
+
+struct RqCounters {
+#define X(name, unit, help) std::uint64_t name = 0;
+  VETHD_RQ(X)
 #undef X
 };
 

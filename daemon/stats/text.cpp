@@ -25,7 +25,8 @@ struct Stage {
 };
 constexpr std::array kStages = {
     Stage{"rx_frames", "receive"},      Stage{"drop_length", "veth_xmit"},
-    Stage{"drop_dev_ready", "backlog"}, Stage{"drop_write_eio", "write"},
+    Stage{"mark_cleared", "scrub"},     Stage{"drop_dev_ready", "backlog"},
+    Stage{"drop_napi_backlog", "NAPI"}, Stage{"drop_write_eio", "write"},
     Stage{"drop_removed", "removal"},   Stage{"tx_frames", "transmit"},
     Stage{"rx_no_buffer", "buffers"},
 };
@@ -119,7 +120,8 @@ std::string ledger_text(const json::value& pair, Detail detail) {
     row(name, "frames", help, a_to_b.at("in_flight_at"), b_to_a.at("in_flight_at"));
   });
   row("in_flight", "frames", "the sum of these", a_to_b, b_to_a);
-  row("balanced", "", "rx_frames = tx_frames + every drop + in_flight", a_to_b, b_to_a);
+  row("balanced", "", "rx_frames = tx_frames + merged_frames + every drop + in_flight", a_to_b,
+      b_to_a);
   return table.text();
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/core/result.hpp"
 #include "daemon/core/spsc.hpp"
 #include "daemon/pipeline/device.hpp"
+#include "daemon/pipeline/softnet.hpp"
 #include "daemon/worker/snapshot.hpp"
 #include "drivers/io.hpp"
 
@@ -27,11 +28,17 @@ struct AddPair {
   std::vector<EndpointSetup> endpoints;
 };
 
-/// One end has changed: up, down, mtu, address, namespace.
+/// One end has changed: up, down, mtu, address, namespace, features.
 struct SetDevice {
   PairId pair;
   Side side{};
   Device device;
+};
+
+/// A machine's settings have changed.
+struct SetSysctls {
+  MachineId machine;
+  Settings settings;
 };
 
 /// First half of a removal: nothing new comes in. Frames on their way go on.
@@ -61,7 +68,7 @@ struct MailAnswer {
 
 struct Mail {
   std::uint64_t serial = 0;
-  std::variant<AddPair, SetDevice, StopReading, RemovePair, TakeSnapshot, Stop> what;
+  std::variant<AddPair, SetDevice, SetSysctls, StopReading, RemovePair, TakeSnapshot, Stop> what;
 };
 
 /// Something the worker has to say unasked: an endpoint cannot be read any more.

@@ -20,6 +20,7 @@ struct WorkerSnapshot {
   struct Direction {
     Counters counters;
     InFlight in_flight;
+    std::vector<RqCounters> rq;  // by the receiver's queue; empty where it has never polled
   };
   std::vector<Direction> paths;           // by PathId
   std::vector<SoftnetCounters> machines;  // by MachineId, of this worker's CPU

@@ -14,6 +14,7 @@ Worker::Worker(const WorkerParts& parts)
       pool_(parts.pool),
       exchange_(parts.exchange),
       clock_(parts.clock),
+      context_{.clock = parts.clock, .outside = *this, .delivered = delivered_},
       sent_home_to_(parts.exchange.workers(), false),
       mailbox_(parts.mailbox),
       control_(parts.control),
@@ -36,6 +37,7 @@ void Worker::run() {
 
 void Worker::round() {
   ++counters_.rounds;
+  for (SoftnetData* sd : softnets_) sd->publish_head();  // wait() has written what they delivered
   take_mail();      // control: pairs come, change and go between rounds
   take_handover();  // what other CPUs' enqueue_to_backlog() sent here
   receive();        // endpoints -> veth_xmit -> a backlog, a softirq after each source
@@ -82,9 +84,9 @@ void Worker::take_handover() {
       if (cut_ && cut_->marker_missing[other])
         ++cut_->share->paths[frame.path.value].in_flight.handover;
       frame.holder = Holder::in_hand;
-      invariant(frame.path.value < paths_.size(),
+      invariant(frame.path.value < paths_.size() && paths_[frame.path.value] != nullptr,
                 "a path is known to all workers before it is used");
-      paths_[frame.path.value].softnet->enqueue_remote(frame);
+      paths_[frame.path.value]->softnet->enqueue_remote(frame);
     }
   }
 }
@@ -93,24 +95,58 @@ void Worker::receive() {
   std::vector<Endpoint*>& ready = io_.ready();
   for (Endpoint* source : ready) {
     source->receive(received_, kReceiveBatch);
-    Path& path = paths_[source->path().value];
-    while (Frame* frame = received_.pop()) forward(path, *frame);
-    if (path.softnet->net_rx_pending()) path.softnet->net_rx_action(clock_, *this, delivered_);
+    Path& path = *paths_[source->path().value];
+    forward_batch(path, *source);
+    path.softnet->do_softirq(context_);
   }
-  std::erase_if(ready, [](const Endpoint* source) { return !source->has_arrivals(); });
+  std::erase_if(ready, [this](Endpoint* source) {
+    return !source->has_arrivals() ||
+           std::ranges::find(stopped_queues_, source) != stopped_queues_.end();
+  });
 }
 
-void Worker::forward(Path& path, Frame& frame) {
-  if (veth_xmit(path, frame, pool_.arena().bytes_of(frame), *this) == Xmit::dropped) release(frame);
-  SoftnetData& sd = *path.softnet;
-  if (!sd.machine().inline_arrival) return;
-  for (int run = 0; run < kSoftirqRestarts && sd.net_rx_pending(); ++run)
-    sd.net_rx_action(clock_, *this, delivered_);
+void Worker::forward_batch(Path& path, Endpoint& source) {
+  while (Frame* frame = received_.pop()) {
+    if (forward(path, *frame)) continue;
+    // As a qdisc requeues: this one is the next to be sent, once the queue is awake again.
+    received_.push_front(*frame);
+    source.give_back(received_);
+    io_.pause_reading(source);
+    stopped_queues_.push_back(&source);
+    return;
+  }
+}
+
+bool Worker::forward(Path& path, Frame& frame) {
+  const Xmit sent = veth_xmit(path, frame, pool_.arena().bytes_of(frame), *this);
+  if (sent == Xmit::dropped) release(frame);
+  if (path.softnet->machine().inline_arrival) path.softnet->do_softirq(context_);
+  return sent != Xmit::busy;
+}
+
+void Worker::wake_queue(PathId path, QueueId queue) {
+  const auto found = std::ranges::find_if(stopped_queues_, [&](const Endpoint* endpoint) {
+    return endpoint->path() == path && endpoint->queue() == queue;
+  });
+  if (found == stopped_queues_.end()) return;
+  Endpoint& endpoint = **found;
+  stopped_queues_.erase(found);
+  const bool leaving = std::ranges::any_of(
+      removals_, [&](const Removal& removal) { return removal.pair == pair_of(path); });
+  if (!leaving) io_.resume_reading(endpoint);
+  woken_queues_.push_back(&endpoint);
 }
 
 void Worker::net_rx_action() {
-  for (SoftnetData* sd : softnets_)
-    if (sd->net_rx_pending()) sd->net_rx_action(clock_, *this, delivered_);
+  for (SoftnetData* sd : softnets_) {
+    sd->do_softirq(context_);  // what other CPUs' wake-ups have raised
+    if (sd->ksoftirqd_running()) sd->run_ksoftirqd(context_);
+  }
+  std::vector<Endpoint*>& ready = io_.ready();
+  for (Endpoint* endpoint : woken_queues_)
+    if (endpoint->has_arrivals() && std::ranges::find(ready, endpoint) == ready.end())
+      ready.push_back(endpoint);
+  woken_queues_.clear();
 }
 
 void Worker::transmit() {
@@ -132,31 +168,38 @@ Endpoint& Worker::egress(const Frame& frame) {
   if (queues.size() == 1) return *queues.front();
   // A TAP learns from what is written: the reverse flow leaves by the queue its last frame came in
   // by. A symmetric hash keeps both directions of a flow on one queue.
-  const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.len, FlowLabel::ignored);
-  const HashKey& key = paths_[frame.path.value].softnet->machine().hash_key;
+  const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.linear_bytes(),
+                                     FlowLabel::ignored, kRules618);
+  const HashKey& key = paths_[frame.path.value]->softnet->machine().hash_key;
   return *queues[reciprocal_scale(hash_flow(keys, key), static_cast<std::uint32_t>(queues.size()))];
 }
 
 void Worker::park() {
-  // This round's arrivals are at the tails; those before them were parked in their own round.
-  const auto tail = [this](FrameList& queue) {
-    for (Frame* frame = queue.back();
-         frame != nullptr && frame->buffer == Buffer::landing && frame->home == cpu_.value;
-         frame = frame->prev)
-      if (pool_.park(*frame)) ++paths_[frame->path.value].counters.parked;
-  };
   if (pool_.landings_held() == 0) return;
   for (SoftnetData* sd : softnets_) {
-    tail(sd->input_pkt_queue());
-    tail(sd->process_queue());
+    park(sd->input_pkt_queue());
+    park(sd->process_queue());
   }
+  for (Endpoint* endpoint : stopped_queues_) park(endpoint->arrived());
+  for (VethRq* rq : polling_) rq->for_each([this](Frame& frame, bool) { park(frame); });
+}
+
+void Worker::park(FrameList& queue) {
+  // This round's arrivals are at the tail; those before them were parked in their own round.
+  for (Frame* frame = queue.back();
+       frame != nullptr && frame->buffer == Buffer::landing && frame->home == cpu_.value;
+       frame = frame->prev)
+    park(*frame);
+}
+
+void Worker::park(Frame& frame) {
+  if (pool_.park(frame)) ++paths_[frame.path.value]->counters.parked;
 }
 
 void Worker::hand_over(Frame& frame, CpuId target) {
   // The other CPU may take its time. As long as half of the landing buffers are here, nothing needs
   // to be copied.
-  if (pool_.landings_held() > kLandingBuffers / 2 && pool_.park(frame))
-    ++paths_[frame.path.value].counters.parked;
+  if (pool_.landings_held() > kLandingBuffers / 2) park(frame);
   frame.holder = Holder::handover;
   invariant(exchange_.handover(cpu_, target).push(&frame), "a lane has room for every frame");
 }
@@ -164,7 +207,7 @@ void Worker::hand_over(Frame& frame, CpuId target) {
 void Worker::settle() {
   FrameList& written = io_.written();
   while (Frame* frame = written.pop()) {
-    Counters& counters = paths_[frame->path.value].counters;
+    Counters& counters = paths_[frame->path.value]->counters;
     switch (frame->write_error) {
       case 0:
         ++counters.tx_frames;
@@ -194,7 +237,7 @@ void Worker::settle() {
     }
     release(*frame);
   }
-  for (const PathId path : io_.paused()) ++paths_[path.value].counters.rx_no_buffer;
+  for (const PathId path : io_.paused()) ++paths_[path.value]->counters.rx_no_buffer;
   io_.paused().clear();
   for (const EndpointFailure& failure : io_.failures()) control_.notice({cpu_, failure});
   io_.failures().clear();

@@ -26,10 +26,6 @@ constexpr std::size_t kReceiveBatch = 64;
 // Frames taken from one other CPU's hand-over queue per round; the rest waits for the next.
 constexpr std::size_t kHandoverBatch = 1024;
 
-// Runs of the softirq after one frame under inline arrival: MAX_SOFTIRQ_RESTART of
-// kernel/softirq.c.
-constexpr int kSoftirqRestarts = 10;
-
 /// What a worker works with; all of it outlives the worker.
 struct WorkerParts {
   CpuId cpu;
@@ -43,7 +39,7 @@ struct WorkerParts {
 };
 
 /// Threads  run() or round() by one thread; the rest of the daemon talks to it through its mailbox.
-class Worker final : private RemoteCpu {
+class Worker final : private Outside {
  public:
   explicit Worker(const WorkerParts& parts);
 
@@ -67,23 +63,31 @@ class Worker final : private RemoteCpu {
   void park();
   void settle();
 
-  void forward(Path& path, Frame& frame);
+  bool forward(Path& path, Frame& frame);
+  void forward_batch(Path& path, Endpoint& source);
+  void park(FrameList& queue);
+  void park(Frame& frame);
   Endpoint& egress(const Frame& frame);
-  void release(Frame& frame);
   void wake_starved();
 
-  // RemoteCpu: how enqueue_to_backlog() reaches the others.
+  // Outside: what the path cannot reach.
   void hand_over(Frame& frame, CpuId target) override;
   void send_ipi(CpuId target) override { io_.wake(target); }
+  void wake_queue(PathId path, QueueId queue) override;
+  void release(Frame& frame) override;
 
   // Between rounds: worker_mail.cpp.
   void handle(const AddPair& mail, std::uint64_t serial);
   void handle(const SetDevice& mail, std::uint64_t serial);
+  void handle(const SetSysctls& mail, std::uint64_t serial);
   void handle(const StopReading& mail, std::uint64_t serial);
   void handle(const RemovePair& mail, std::uint64_t serial);
   void handle(const TakeSnapshot& mail, std::uint64_t serial);
   void handle(const Stop& mail, std::uint64_t serial);
   void answer(std::uint64_t serial, Result<void> result = {});
+  void make_path(PathId id, const Device& dev, const Device& peer, SoftnetData& softnet);
+  void fit_queues(Path& path);
+  void end_napi(Path& path, std::uint64_t Counters::* reason);
   void purge(PairId pair);
   void finish_removals();
   void begin_cut();
@@ -93,6 +97,7 @@ class Worker final : private RemoteCpu {
   // A pair on this worker: its queues, by the side they belong to.
   struct Port {
     std::vector<Endpoint*> queues[2];
+    std::vector<bool> reads[2];  // by queue: this worker reads it
   };
 
   // Data path.
@@ -101,12 +106,16 @@ class Worker final : private RemoteCpu {
   FramePool& pool_;
   Exchange& exchange_;
   const Clock& clock_;
-  std::vector<Path> paths_;             // by PathId
-  std::vector<Port> ports_;             // by PairId
-  std::vector<SoftnetData*> softnets_;  // by MachineId, of this CPU
+  std::vector<std::unique_ptr<Path>> paths_;  // by PathId
+  std::vector<Port> ports_;                   // by PairId
+  std::vector<SoftnetData*> softnets_;        // by MachineId, of this CPU
   FrameList received_{Holder::received};
   FrameList delivered_{Holder::transmit};
-  std::vector<bool> sent_home_to_;  // by CpuId, this round
+  RxContext context_;
+  std::vector<Endpoint*> stopped_queues_;  // not read until veth_poll() wakes them
+  std::vector<Endpoint*> woken_queues_;    // to be read again, this round or the next
+  std::vector<VethRq*> polling_;           // receive queues that have ever been in use
+  std::vector<bool> sent_home_to_;         // by CpuId, this round
   WorkerCounters counters_;
 
   // Between rounds.

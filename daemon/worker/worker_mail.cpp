@@ -30,27 +30,86 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
     ports_.resize(pair + 1);
     paths_.resize(2 * (pair + 1));
   }
-  SoftnetData* const softnet = softnets_[mail.machine.value];
-  paths_[path_from(mail.pair, Side::a).value] = {mail.a, mail.b, softnet, {}};
-  paths_[path_from(mail.pair, Side::b).value] = {mail.b, mail.a, softnet, {}};
   ports_[pair] = {};
   for (const EndpointSetup& setup : mail.endpoints) {
     auto endpoint = io_.attach(setup);
     if (!endpoint) return answer(serial, pass(std::move(endpoint)));
-    ports_[pair].queues[index_of(entry_of(setup.path))].push_back(*endpoint);
+    const std::size_t side = index_of(entry_of(setup.path));
+    ports_[pair].queues[side].push_back(*endpoint);
+    ports_[pair].reads[side].push_back(setup.reads);
   }
+  SoftnetData& softnet = *softnets_[mail.machine.value];
+  make_path(path_from(mail.pair, Side::a), mail.a, mail.b, softnet);
+  make_path(path_from(mail.pair, Side::b), mail.b, mail.a, softnet);
   answer(serial);
 }
 
+void Worker::make_path(PathId id, const Device& dev, const Device& peer, SoftnetData& softnet) {
+  auto path = std::make_unique<Path>();
+  path->id = id;
+  path->dev = dev;
+  path->peer = peer;
+  path->softnet = &softnet;
+  fit_queues(*path);
+  paths_[id.value] = std::move(path);
+}
+
+/// Makes what the receiver's settings ask for: queues that poll, flow tables. Once made, a queue
+/// stays, as its statistics do.
+void Worker::fit_queues(Path& path) {
+  const std::size_t queues = path.peer.real_num_rx_queues;
+  if (path.peer.rps_flow_cnt == 0) {
+    path.rps_flow_tables.clear();
+  } else if (path.rps_flow_tables.size() != queues ||
+             path.rps_flow_tables.front().size() != path.peer.rps_flow_cnt) {
+    path.rps_flow_tables.assign(queues, RpsDevFlowTable(path.peer.rps_flow_cnt));
+  }
+  if (!napi_enabled(path.softnet->machine().rules, path.peer)) return;
+  // Queue i of both ends is this worker's, or neither.
+  const auto& reads = ports_[pair_of(path.id).value].reads[index_of(entry_of(path.id))];
+  path.rq.resize(queues);
+  for (std::size_t i = 0; i < std::min(queues, reads.size()); ++i) {
+    if (!reads[i] || path.rq[i] != nullptr) continue;
+    const QueueId queue{static_cast<std::uint16_t>(i)};
+    path.rq[i] = std::make_unique<VethRq>(path, queue, pool_.arena());
+    polling_.push_back(path.rq[i].get());
+  }
+}
+
+void Worker::end_napi(Path& path, std::uint64_t Counters::* reason) {
+  for (const auto& rq : path.rq) {
+    if (rq == nullptr) continue;
+    rq->purge([&](Frame& frame) {
+      ++(path.counters.*reason);
+      release(frame);
+    });
+    path.softnet->napi_forget(*rq);
+    if (rq->disable()) wake_queue(path.id, rq->queue());
+  }
+}
+
 void Worker::handle(const SetDevice& mail, std::uint64_t serial) {
-  paths_[path_from(mail.pair, mail.side).value].dev = mail.device;
-  paths_[path_from(mail.pair, peer_of(mail.side)).value].peer = mail.device;
+  paths_[path_from(mail.pair, mail.side).value]->dev = mail.device;
+  Path& path = *paths_[path_from(mail.pair, peer_of(mail.side)).value];
+  path.peer = mail.device;
+  if (!napi_enabled(path.softnet->machine().rules, path.peer))
+    end_napi(path, &Counters::drop_napi_disabled);
+  fit_queues(path);
+  answer(serial);
+}
+
+void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
+  softnets_[mail.machine.value]->set(mail.settings);
   answer(serial);
 }
 
 void Worker::handle(const StopReading& mail, std::uint64_t serial) {
   for (auto& queues : ports_[mail.pair.value].queues)
-    for (Endpoint* endpoint : queues) io_.stop_reading(*endpoint);
+    for (Endpoint* endpoint : queues) {
+      io_.stop_reading(*endpoint);
+      // What has arrived goes on, even into a ring that is full.
+      if (std::erase(stopped_queues_, endpoint) != 0) woken_queues_.push_back(endpoint);
+    }
   removals_.push_back({.pair = mail.pair, .serial = serial, .whole = false});
 }
 
@@ -65,10 +124,16 @@ void Worker::purge(PairId pair) {
     while (other != cpu_.value && !exchange_.handover({other}, cpu_).empty()) take_handover();
   const auto ours = [pair](const Frame& frame) { return pair_of(frame.path) == pair; };
   const auto drop = [this](Frame& frame) {
-    ++paths_[frame.path.value].counters.drop_removed;
+    ++paths_[frame.path.value]->counters.drop_removed;
     release(frame);
   };
   for (SoftnetData* sd : softnets_) sd->purge(ours, drop);
+  for (const Side from : {Side::a, Side::b}) {
+    Path& path = *paths_[path_from(pair, from).value];
+    end_napi(path, &Counters::drop_removed);
+    for (const auto& rq : path.rq) std::erase(polling_, rq.get());
+    path.rq.clear();
+  }
 }
 
 void Worker::finish_removals() {
@@ -83,7 +148,10 @@ void Worker::finish_removals() {
     if (!quiet) return false;
     if (removal.whole) {
       for (auto& side : queues)
-        for (Endpoint* endpoint : side) io_.detach(*endpoint);
+        for (Endpoint* endpoint : side) {
+          std::erase(woken_queues_, endpoint);
+          io_.detach(*endpoint);
+        }
       ports_[removal.pair.value] = {};
     }
     answer(removal.serial);
@@ -105,7 +173,19 @@ void Worker::handle(const Stop& /*mail*/, std::uint64_t serial) {
 void Worker::begin_cut() {
   auto share = std::make_shared<WorkerSnapshot>();
   share->paths.resize(paths_.size());
-  for (std::size_t i = 0; i < paths_.size(); ++i) share->paths[i].counters = paths_[i].counters;
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    if (paths_[i] == nullptr) continue;
+    WorkerSnapshot::Direction& direction = share->paths[i];
+    direction.counters = paths_[i]->counters;
+    for (const auto& rq : paths_[i]->rq) {
+      direction.rq.emplace_back();
+      if (rq == nullptr) continue;
+      direction.rq.back() = rq->counters();
+      rq->for_each([&](const Frame&, bool in_gro) {
+        ++(in_gro ? direction.in_flight.gro_hold : direction.in_flight.napi_ring);
+      });
+    }
+  }
   const auto at = [&](const Frame& frame) -> InFlight& {
     return share->paths[frame.path.value].in_flight;
   };

@@ -17,14 +17,6 @@ constexpr int kWriteErrors[] = {EIO, EINVAL, ENOBUFS, ENOMEM, EBADFD, EAGAIN, EP
 
 }  // namespace
 
-void MemoryIo::Queue::receive(FrameList& batch, std::size_t limit) {
-  for (std::size_t i = 0; i < limit; ++i) {
-    Frame* const frame = arrived.pop();
-    if (frame == nullptr) return;
-    batch.push(*frame);
-  }
-}
-
 void MemoryIo::Queue::transmit(FrameList& frames) {
   while (Frame* frame = frames.pop()) {
     encode_vnet(frame->meta, io_.pool_.arena().bytes_of(*frame) - kVnetBytes);
@@ -103,6 +95,7 @@ void MemoryIo::read(Queue& queue) {
         return;
       case MemoryDevice::Read::failed:
         queue.reading = false;
+        queue.failed = true;
         failures_.push_back({.path = queue.path(), .queue = queue.queue(), .error = error});
         return;
       case MemoryDevice::Read::packet:
@@ -118,18 +111,28 @@ void MemoryIo::read(Queue& queue) {
     frame.path = queue.path();
     frame.meta.queue_mapping = queue.queue().value;
     decode_vnet(pool_.arena().at(start), frame.meta);
-    if (queue.arrived.empty()) ready_.push_back(&queue);
-    queue.arrived.push(frame);
+    if (!queue.has_arrivals()) ready_.push_back(&queue);
+    queue.arrived().push(frame);
   }
+}
+
+std::span<const std::byte> MemoryIo::gather(const Frame& frame) {
+  const Arena& arena = pool_.arena();
+  const std::byte* const start = arena.bytes_of(frame) - kVnetBytes;
+  const std::size_t linear = frame.linear_bytes() + kVnetBytes;
+  if (frame.frags == 0) return {start, linear};
+  gathered_.assign(start, start + linear);
+  for (const Frame* part = frame.frag_list; part != nullptr; part = part->next)
+    gathered_.insert(gathered_.end(), arena.bytes_of(*part), arena.bytes_of(*part) + part->len);
+  return gathered_;
 }
 
 void MemoryIo::write(Queue& queue) {
   if (queue.device.is_stalled()) return;
   for (Frame* frame : queue.unwritten) {
-    const std::byte* const start = pool_.arena().bytes_of(*frame) - kVnetBytes;
     frame->write_error = random_.percent(troubles_.write_error_percent)
                              ? random_.one_of(kWriteErrors)
-                             : queue.device.write({start, frame->len + kVnetBytes});
+                             : queue.device.write(gather(*frame));
     unseen_.push_back(frame);
   }
   queue.unwritten.clear();
@@ -174,9 +177,17 @@ void MemoryIo::stop_reading(Endpoint& endpoint) {
   queue.paused = false;
 }
 
+void MemoryIo::resume_reading(Endpoint& endpoint) {
+  auto& queue = static_cast<Queue&>(endpoint);
+  if (queue.failed) return;
+  queue.reading = true;
+  queue.device.on_event([this] { notify(); });
+  notify();
+}
+
 bool MemoryIo::is_quiet(const Endpoint& endpoint) const {
   const auto& queue = static_cast<const Queue&>(endpoint);
-  return !queue.reading && queue.arrived.empty();
+  return !queue.reading && !queue.has_arrivals();
 }
 
 void MemoryIo::detach(Endpoint& endpoint) {

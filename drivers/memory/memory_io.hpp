@@ -51,7 +51,7 @@ class MemoryIo final : public Io {
   /// Calls visit(const Frame&) for each frame that has been read and not received.
   template <class Visit>
   void for_each_arrived(Visit&& visit) const {
-    for (const auto& queue : queues_) queue->arrived.for_each(visit);
+    for (const auto& queue : queues_) std::as_const(queue->arrived()).for_each(visit);
   }
 
   Result<void> start() override { return {}; }
@@ -66,6 +66,8 @@ class MemoryIo final : public Io {
   std::vector<EndpointFailure>& failures() override { return failures_; }
   Result<Endpoint*> attach(const EndpointSetup& setup) override;
   void stop_reading(Endpoint& endpoint) override;
+  void pause_reading(Endpoint& endpoint) override { stop_reading(endpoint); }
+  void resume_reading(Endpoint& endpoint) override;
   [[nodiscard]] bool is_quiet(const Endpoint& endpoint) const override;
   void detach(Endpoint& endpoint) override;
   void wake(CpuId worker) override { peers_[worker.value]->wake_up(); }
@@ -76,14 +78,12 @@ class MemoryIo final : public Io {
     Queue(MemoryIo& io, MemoryDevice& memory_device, const EndpointSetup& setup)
         : Endpoint(setup.path, setup.queue), device(memory_device), io_(io) {}
 
-    void receive(FrameList& batch, std::size_t limit) override;
-    [[nodiscard]] bool has_arrivals() const override { return !arrived.empty(); }
     void transmit(FrameList& frames) override;
 
     MemoryDevice& device;
     bool reading = false;
-    bool paused = false;  // no landing buffer was free
-    FrameList arrived{Holder::endpoint};
+    bool failed = false;            // cannot be read any more
+    bool paused = false;            // no landing buffer was free
     std::vector<Frame*> unwritten;  // of pending_, oldest first
 
    private:
@@ -92,6 +92,7 @@ class MemoryIo final : public Io {
 
   void read(Queue& queue);
   void write(Queue& queue);
+  std::span<const std::byte> gather(const Frame& frame);
   void complete();
   void notify();
 
@@ -103,6 +104,7 @@ class MemoryIo final : public Io {
   std::vector<std::unique_ptr<Queue>> queues_;
   std::vector<FrameAddr> lent_;
   std::vector<Frame*> unseen_;  // of pending_: written, in no particular order
+  std::vector<std::byte> gathered_;
   FrameList pending_{Holder::pending_write};
   FrameList written_{Holder::written};
   std::vector<Endpoint*> ready_;

@@ -34,23 +34,15 @@ class TapIo::Queue final : public Endpoint {
   Queue(TapIo& io, const EndpointSetup& setup, std::uint16_t file_slot, std::uint32_t serial)
       : Endpoint(setup.path, setup.queue), slot(file_slot), generation(serial), io_(io) {}
 
-  void receive(FrameList& batch, std::size_t limit) override {
-    for (std::size_t i = 0; i < limit; ++i) {
-      Frame* const frame = arrived.pop();
-      if (frame == nullptr) return;
-      batch.push(*frame);
-    }
-  }
-  [[nodiscard]] bool has_arrivals() const override { return !arrived.empty(); }
   void transmit(FrameList& frames) override {
     while (Frame* frame = frames.pop()) io_.write(*this, *frame);
   }
 
   std::uint16_t slot;
   bool reading = false;         // to be kept armed
+  bool failed = false;          // cannot be read any more
   std::uint32_t in_flight = 0;  // reads; a multishot counts as one
   std::uint32_t generation;     // completions of a former queue in this slot do not match
-  FrameList arrived{Holder::endpoint};
 
  private:
   TapIo& io_;
@@ -160,8 +152,8 @@ void TapIo::complete_read(Queue& queue, const io_uring_cqe& cqe) {
       frame.meta.queue_mapping = queue.queue().value;
       decode_vnet(pool_.arena().at(start), frame.meta);
       recent_len_ = std::max<std::size_t>(len, recent_len_ - (recent_len_ >> kFadeShift));
-      if (queue.arrived.empty()) ready_.push_back(&queue);
-      queue.arrived.push(frame);
+      if (!queue.has_arrivals()) ready_.push_back(&queue);
+      queue.arrived().push(frame);
     } else {
       pool_.return_landing(start);
     }
@@ -184,6 +176,7 @@ void TapIo::complete_read(Queue& queue, const io_uring_cqe& cqe) {
     default:
       // Once: the rest of the chain fails alike.
       queue.reading = false;
+      queue.failed = true;
       failures_.push_back({.path = queue.path(), .queue = queue.queue(), .error = -cqe.res});
       return;
   }
@@ -285,9 +278,17 @@ void TapIo::stop_reading(Endpoint& endpoint) {
   if (queue.in_flight != 0) cancel(queue);
 }
 
+void TapIo::resume_reading(Endpoint& endpoint) {
+  auto& queue = static_cast<Queue&>(endpoint);
+  if (queue.failed) return;
+  queue.reading = true;
+  // Where the cancellation has not come through yet, its end arms the queue again.
+  if (queue.in_flight == 0) rearm_.push_back(&queue);
+}
+
 bool TapIo::is_quiet(const Endpoint& endpoint) const {
   const auto& queue = static_cast<const Queue&>(endpoint);
-  return queue.in_flight == 0 && queue.arrived.empty();
+  return queue.in_flight == 0 && !queue.has_arrivals();
 }
 
 void TapIo::detach(Endpoint& endpoint) {

@@ -45,6 +45,8 @@ class TapIo final : public Io {
   std::vector<EndpointFailure>& failures() override { return failures_; }
   Result<Endpoint*> attach(const EndpointSetup& setup) override;
   void stop_reading(Endpoint& endpoint) override;
+  void pause_reading(Endpoint& endpoint) override { stop_reading(endpoint); }
+  void resume_reading(Endpoint& endpoint) override;
   [[nodiscard]] bool is_quiet(const Endpoint& endpoint) const override;
   void detach(Endpoint& endpoint) override;
   void wake(CpuId worker) override;

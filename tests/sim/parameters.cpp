@@ -28,6 +28,11 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
     machine.sysctls.netdev_budget = random.one_of({1, 64, 300});
     machine.sysctls.dev_weight = random.one_of({1, 8, 64, 64});
     machine.inline_arrival = random.percent(30);
+    machine.rules = random.percent(40) ? &kRules618 : kAllRules[random.below(kAllRules.size())];
+    machine.hz = random.one_of({100U, 250U, 1000U});
+    machine.sysctls.rps_sock_flow_entries = random.one_of({0U, 1U, 64U});
+    machine.sysctls.flow_limit_cpu_bitmap = draw_rps_cpus(random, drawn.workers);
+    machine.sysctls.flow_limit_table_len = random.one_of({1U, 8U, 4096U});
   }
   drawn.pairs.resize(1 + random.below(4));
   for (auto& pair : drawn.pairs) {
@@ -40,6 +45,15 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.running = random.percent(90);
       end.dev_addr = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(side + 1)}};
       end.rps_cpus = draw_rps_cpus(random, drawn.workers);
+      end.rps_flow_cnt = random.one_of({0U, 0U, 1U, 16U});
+      end.gro = random.percent(50);
+      end.tso = random.percent(50);
+      end.rx_udp_gro_forwarding = random.percent(30);
+      end.has_xdp = random.percent(20);
+      end.has_qdisc = random.percent(50);
+      end.mark = random.below(2);
+      end.priority = random.below(2);
+      end.classid = random.below(2);
       pair.queues[side] = 1 + random.below(3);
       end.real_num_rx_queues = static_cast<std::uint16_t>(pair.queues[side]);
     }
@@ -48,6 +62,7 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
   drawn.troubles.write_error_percent = random.one_of({0U, 0U, 5U});
   drawn.troubles.reads_per_wait = random.one_of<std::size_t>({1, 8, 64, 100});
   drawn.troubles.landing_limit = random.one_of<std::size_t>({2, 16, kLandingBuffers});
+  drawn.slow_percent = random.one_of({0U, 1U, 60U});
   drawn.send_percent = random.one_of({5U, 30U, 80U});
   drawn.burst_packets = random.one_of({1U, 20U, 150U});
   drawn.stall_percent = random.one_of({0U, 1U, 5U});
@@ -58,18 +73,29 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
 std::string Parameters::text() const {
   std::string line = fmt::format(
       "seed={} steps={} workers={} chunks={} send={}%x{} stall={}% change={}% completion={}% "
-      "write_error={}% reads={} landings={}",
+      "write_error={}% slow={}% reads={} landings={}",
       seed, steps, workers, chunks_per_worker, send_percent, burst_packets, stall_percent,
-      change_percent, troubles.completion_percent, troubles.write_error_percent,
+      change_percent, troubles.completion_percent, troubles.write_error_percent, slow_percent,
       troubles.reads_per_wait, troubles.landing_limit);
   for (const auto& machine : machines)
-    line += fmt::format(" machine(backlog={} budget={} weight={}{})",
-                        machine.sysctls.netdev_max_backlog, machine.sysctls.netdev_budget,
-                        machine.sysctls.dev_weight, machine.inline_arrival ? " inline" : "");
-  for (const auto& pair : pairs)
-    line += fmt::format(" pair(machine={} queues={}/{} mtu={}/{} rps={}/{})", pair.machine,
-                        pair.queues[0], pair.queues[1], pair.ends[0].mtu, pair.ends[1].mtu,
-                        pair.ends[0].rps_cpus.size(), pair.ends[1].rps_cpus.size());
+    line += fmt::format(
+        " machine({} hz={} backlog={} budget={} weight={} sock_flows={} limit={}{})",
+        machine.rules->kernel, machine.hz, machine.sysctls.netdev_max_backlog,
+        machine.sysctls.netdev_budget, machine.sysctls.dev_weight,
+        machine.sysctls.rps_sock_flow_entries, machine.sysctls.flow_limit_cpu_bitmap.size(),
+        machine.inline_arrival ? " inline" : "");
+  for (const auto& pair : pairs) {
+    line += fmt::format(" pair(machine={}", pair.machine);
+    for (int side = 0; side < 2; ++side) {
+      const Device& end = pair.ends[side];
+      line += fmt::format(" {}(queues={} mtu={} rps={} flows={}{}{}{}{}{})", "ab"[side],
+                          pair.queues[side], end.mtu, end.rps_cpus.size(), end.rps_flow_cnt,
+                          end.gro ? " gro" : "", end.tso ? " tso" : "",
+                          end.rx_udp_gro_forwarding ? " udp" : "", end.has_xdp ? " xdp" : "",
+                          end.has_qdisc ? " qdisc" : "");
+    }
+    line += ")";
+  }
   return line;
 }
 

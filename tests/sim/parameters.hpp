@@ -12,7 +12,9 @@
 namespace vethd::sim {
 
 struct MachineParameters {
+  const Rules* rules = &kRules618;
   Sysctls sysctls;
+  std::uint32_t hz = 250;
   bool inline_arrival = false;
 };
 
@@ -30,6 +32,7 @@ struct Parameters {
   std::vector<MachineParameters> machines;
   std::vector<PairParameters> pairs;
   MemoryTroubles troubles;
+  std::uint32_t slow_percent = 0;    // chance of a poll to take longer than any time limit
   std::uint32_t send_percent = 0;    // chance of a burst in a step
   std::uint32_t burst_packets = 0;   // in it, at most
   std::uint32_t stall_percent = 0;   // chance of a worker or a receiver to stop for a while

@@ -37,7 +37,7 @@ void mix(std::uint64_t& trace, std::uint64_t value) {
 Simulation::Simulation(const Parameters& parameters)
     : parameters_(parameters),
       random_(parameters.seed ^ 0x5c4ed01e),
-      clock_(parameters.seed),
+      clock_(parameters.seed, parameters.slow_percent),
       arena_(make_arena(parameters)),
       exchange_(parameters.workers, arena_.plan().frames_per_worker()),
       pairs_(parameters.pairs.size()),
@@ -45,9 +45,15 @@ Simulation::Simulation(const Parameters& parameters)
   std::vector<Machine*> machines;
   for (const MachineParameters& machine : parameters_.machines) {
     const MachineId id{static_cast<std::uint32_t>(machines_.size())};
-    machines_.push_back(std::make_unique<Machine>(id, kRules618, machine.sysctls,
-                                                  HashKey{random_.next(), random_.next()},
-                                                  machine.inline_arrival, parameters_.workers));
+    const HashKey key{random_.next(), random_.next()};
+    machines_.push_back(
+        std::make_unique<Machine>(MachineSetup{.id = id,
+                                               .rules = *machine.rules,
+                                               .sysctls = machine.sysctls,
+                                               .hash_key = key,
+                                               .inline_arrival = machine.inline_arrival,
+                                               .hz = machine.hz,
+                                               .cpus = parameters_.workers}));
     machines.push_back(machines_.back().get());
   }
   for (std::uint32_t pair = 0; pair < pairs_.size(); ++pair)
@@ -266,10 +272,20 @@ void Simulation::add_pair(std::uint32_t pair) {
 void Simulation::change_device(std::uint32_t pair) {
   const Side side = random_.percent(50) ? Side::a : Side::b;
   Device& device = pairs_[pair].ends[index_of(side)];
-  if (random_.percent(50))
-    device.running = !device.running;
-  else
-    device.mtu = random_.one_of({kSmallMtu, kLargeMtu});
+  switch (random_.below(4)) {
+    case 0:
+      device.running = !device.running;
+      break;
+    case 1:
+      device.mtu = random_.one_of({kSmallMtu, kLargeMtu});
+      break;
+    case 2:
+      device.gro = !device.gro;
+      break;
+    default:
+      device.has_qdisc = !device.has_qdisc;
+      break;
+  }
   change_.pair = pair;
   change_.then = Life::live;
   post(change_, [&](std::uint32_t) { return SetDevice{{pair}, side, device}; });
@@ -322,7 +338,7 @@ void Simulation::check_snapshot() {
   ++outcome_.snapshots;
   for (std::size_t path = 0; path < cut_.size(); ++path) {
     if (pairs_[path / 2].reset_during_snapshot) continue;
-    const auto& [counters, in_flight] = cut_[path];
+    const auto& [counters, in_flight, rq] = cut_[path];
     check(balanced(counters, in_flight),
           fmt::format("the ledger of path {} balances: rx {} tx {} in flight {}", path,
                       counters.rx_frames, counters.tx_frames, total(in_flight)));
@@ -356,8 +372,7 @@ void Simulation::check_frames() const {
       sd->input_pkt_queue().for_each(in_list(Holder::input_pkt_queue));
       sd->process_queue().for_each(in_list(Holder::process_queue));
       const SoftnetCounters counters = sd->counters();
-      check(counters.input_qlen <=
-                static_cast<std::uint64_t>(machine->sysctls.netdev_max_backlog) + 1,
+      check(counters.input_qlen <= static_cast<std::uint64_t>(sd->sysctls().netdev_max_backlog) + 1,
             "a backlog holds netdev_max_backlog + 1 frames at most");
       on_their_way += counters.input_qlen - sd->input_pkt_queue().size();
     }
@@ -418,7 +433,7 @@ void Simulation::check_end() {
   take_snapshot();
   drain();
   for (std::uint32_t path = 0; path < paths_.size(); ++path) {
-    const auto& [counters, in_flight] = cut_[path];
+    const auto& [counters, in_flight, rq] = cut_[path];
     outcome_.totals += counters;
     if (pairs_[path / 2].life != Life::live) continue;
     check(total(in_flight) == 0, "nothing stays on its way");

@@ -33,15 +33,18 @@ struct Outcome {
 /// Moves on when a step is made, and a little whenever it is read.
 class SimClock final : public Clock {
  public:
-  explicit SimClock(std::uint64_t seed) : random_(seed) {}
+  SimClock(std::uint64_t seed, std::uint32_t slow_percent)
+      : random_(seed), slow_percent_(slow_percent) {}
   [[nodiscard]] Instant now() const override {
     // Now and then a poll takes longer than the softirq's time limit.
-    now_ += random_.below(200) == 0 ? std::chrono::milliseconds(20) : std::chrono::microseconds(1);
+    now_ += random_.percent(slow_percent_) ? std::chrono::milliseconds(20)
+                                           : std::chrono::microseconds(1);
     return now_;
   }
 
  private:
   mutable Random random_;
+  std::uint32_t slow_percent_;
   mutable Instant now_{std::chrono::seconds(1)};
 };
 

@@ -75,8 +75,8 @@ class Threads : public testing::TestWithParam<std::uint32_t> {
       : workers_(GetParam()),
         arena_(make_arena(workers_)),
         exchange_(workers_, arena_.plan().frames_per_worker()),
-        machine_(MachineId{0}, kRules618, {.netdev_max_backlog = kNoDrop}, HashKey{1, 2}, false,
-                 workers_) {
+        machine_(
+            {.sysctls = {.netdev_max_backlog = kNoDrop}, .hash_key = {1, 2}, .cpus = workers_}) {
     for (std::uint32_t path = 0; path < 2; ++path) {
       for (std::uint32_t i = 0; i < kFlows; ++i)
         flows_[path].push_back({.path = {path}, .id = 2 * i});
@@ -213,7 +213,7 @@ TEST_P(Threads, KeepOrderAndBalanceEverySnapshotAtFullSpeed) {
     });
   const auto balances = [this] {
     if (!ask([](std::uint32_t) { return TakeSnapshot{}; })) return false;
-    for (const auto& [counters, in_flight] : asker_.cut())
+    for (const auto& [counters, in_flight, rq] : asker_.cut())
       if (!balanced(counters, in_flight)) return false;
     return true;
   };
@@ -224,7 +224,7 @@ TEST_P(Threads, KeepOrderAndBalanceEverySnapshotAtFullSpeed) {
   EXPECT_TRUE(wait_for(kFramesPerPath)) << "frames are lost or stuck";
   EXPECT_EQ(wrong_, 0U);
   EXPECT_TRUE(balances());
-  for (const auto& [counters, in_flight] : asker_.cut())
+  for (const auto& [counters, in_flight, rq] : asker_.cut())
     EXPECT_EQ(counters.rx_frames, kFramesPerPath);
 }
 

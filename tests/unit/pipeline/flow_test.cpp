@@ -53,7 +53,7 @@ class Packet {
   [[nodiscard]] FlowKeys keys_of_first(std::size_t len, FlowLabel label) const {
     const auto exact = std::make_unique<std::byte[]>(len);
     std::copy_n(bytes_.begin(), len, exact.get());
-    return dissect_flow(exact.get(), static_cast<std::uint32_t>(len), label);
+    return dissect_flow(exact.get(), static_cast<std::uint32_t>(len), label, kRules618);
   }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
 

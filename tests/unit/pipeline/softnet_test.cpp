@@ -27,13 +27,16 @@ class TestClock final : public Clock {
 };
 
 /// A machine of two CPUs seen from CPU 0. Frames for CPU 1 wait in `on_their_way`.
-class Softnet : public testing::Test, protected RemoteCpu {
+class Softnet : public testing::Test, protected Outside {
  protected:
   static constexpr CpuId kHere{0};
   static constexpr CpuId kThere{1};
+  static constexpr const std::byte* kNoBytes = nullptr;
 
-  void build(const Sysctls& sysctls) {
-    machine_ = std::make_unique<Machine>(MachineId{0}, kRules618, sysctls, HashKey{1, 2}, false, 2);
+  void build(const Sysctls& sysctls) { build(sysctls, kRules618); }
+  void build(const Sysctls& sysctls, const Rules& rules) {
+    machine_ = std::make_unique<Machine>(
+        MachineSetup{.rules = rules, .sysctls = sysctls, .hash_key = {1, 2}, .cpus = 2});
     up_.running = true;
     path_.peer = up_;
     path_.softnet = &here();
@@ -48,7 +51,7 @@ class Softnet : public testing::Test, protected RemoteCpu {
     return *frames_.back();
   }
   SoftnetData::Enqueue enqueue(CpuId target = kHere) {
-    return here().enqueue_to_backlog(new_frame(), up_, target, *this);
+    return here().enqueue_to_backlog(new_frame(), kNoBytes, up_, target, nullptr, *this);
   }
   /// Enqueues; how many were accepted.
   int fill(int frames, CpuId target = kHere) {
@@ -60,7 +63,7 @@ class Softnet : public testing::Test, protected RemoteCpu {
   /// One run of the softirq; how many frames it delivered.
   std::size_t run(SoftnetData& sd) {
     const std::size_t before = delivered_.size();
-    sd.net_rx_action(clock_, *this, delivered_);
+    sd.net_rx_action(sd.jiffies(clock_.now()), context_);
     return delivered_.size() - before;
   }
   void arrive_there() {
@@ -72,6 +75,10 @@ class Softnet : public testing::Test, protected RemoteCpu {
     on_their_way_.push(frame);
   }
   void send_ipi(CpuId target) override { ipis_.push_back(target); }
+  void wake_queue(PathId /*path*/, QueueId /*queue*/) override {
+    ADD_FAILURE() << "none is stopped";
+  }
+  void release(Frame& /*frame*/) override { ADD_FAILURE() << "nothing is dropped after a poll"; }
 
   std::unique_ptr<Machine> machine_;
   Device up_;
@@ -81,6 +88,7 @@ class Softnet : public testing::Test, protected RemoteCpu {
   FrameList delivered_{Holder::transmit};
   FrameList on_their_way_{Holder::handover};
   std::vector<CpuId> ipis_;
+  RxContext context_{.clock = clock_, .outside = *this, .delivered = delivered_};
 };
 
 // --- enqueue_to_backlog() ---------------------------------------------------------------------
@@ -176,7 +184,7 @@ TEST_F(Softnet, DeliversOneWeightPerRunInOrderAcrossSplices) {
 TEST_F(Softnet, TakesANewDevWeightAtTheNextCallOnly) {
   build({.dev_weight = 64});
   fill(100);
-  machine_->sysctls.dev_weight = 8;
+  here().set({.sysctls = {.dev_weight = 8}, .sock_flow_table = {}});
   EXPECT_EQ(run(here()), 64U);
   EXPECT_EQ(run(here()), 8U);
 }
@@ -293,13 +301,13 @@ TEST_F(Softnet, PurgesOnePathFromBothQueuesAndFreesItsPlaces) {
   for (std::uint32_t i = 0; i < 4; ++i) {
     Frame& frame = new_frame();
     frame.path = {i % 2};
-    here().enqueue_to_backlog(frame, up_, kHere, *this);
+    here().enqueue_to_backlog(frame, kNoBytes, up_, kHere, nullptr, *this);
   }
   run(here());  // one delivered, three claimed
   for (std::uint32_t i = 0; i < 4; ++i) {
     Frame& frame = new_frame();
     frame.path = {i % 2};
-    here().enqueue_to_backlog(frame, up_, kHere, *this);
+    here().enqueue_to_backlog(frame, kNoBytes, up_, kHere, nullptr, *this);
   }
   int purged = 0;
   here().purge([](const Frame& frame) { return frame.path == PathId{1}; },

@@ -9,6 +9,7 @@
 #include "daemon/pipeline/forward.hpp"
 #include "daemon/pipeline/rps.hpp"
 #include "daemon/pipeline/scrub.hpp"
+#include "daemon/pipeline/softnet.hpp"
 
 namespace vethd {
 namespace {
@@ -64,11 +65,11 @@ FrameMeta full_meta() {
   return meta;
 }
 
-FrameMeta scrubbed(FrameMeta meta, bool xnet) {
+FrameMeta scrubbed(FrameMeta meta, bool xnet, const Rules& rules = kRules618) {
   Path path;
   path.dev.netns = 1;
   path.peer.netns = xnet ? 2 : 1;
-  scrub(path, meta);
+  scrub(rules, path, meta);
   return meta;
 }
 
@@ -132,7 +133,8 @@ struct Ethernet {
 constexpr std::array<std::uint8_t, 6> kOwn = {2, 0, 0, 0, 0, 1};
 
 /// In a buffer of exactly the frame's size, so that a sanitizer sees each byte read too many.
-FrameMeta type_trans(const Ethernet& ethernet, const std::array<std::uint8_t, 6>& own = kOwn) {
+FrameMeta type_trans(const Ethernet& ethernet, const std::array<std::uint8_t, 6>& own = kOwn,
+                     const Rules& rules = kRules618) {
   std::vector<std::byte> bytes(kEthHeaderBytes + ethernet.payload.size());
   std::memcpy(bytes.data(), ethernet.destination.data(), 6);
   bytes[12] = static_cast<std::byte>(ethernet.type >> 8);
@@ -142,7 +144,7 @@ FrameMeta type_trans(const Ethernet& ethernet, const std::array<std::uint8_t, 6>
   Device peer;
   peer.dev_addr = {own};
   Frame frame = frame_of(static_cast<std::uint32_t>(bytes.size()));
-  eth_type_trans(frame, bytes.data(), peer);
+  eth_type_trans(rules, frame, bytes.data(), peer);
   return frame.meta;
 }
 
@@ -202,11 +204,13 @@ TEST(PostpullRcsum, LeavesEveryOtherChecksumAlone) {
 
 class Rps : public testing::Test {
  protected:
-  std::optional<CpuId> choose(Frame& frame) {
-    return get_rps_cpu(peer_, frame, bytes_.data(), HashKey{1, 2});
-  }
+  Rps() { path_.softnet = machine_.softnet_data[0].get(); }
 
-  Device peer_;
+  std::optional<CpuId> choose(Frame& frame) { return get_rps_cpu(path_, frame, bytes_.data()).cpu; }
+
+  Machine machine_{{.hash_key = {1, 2}, .cpus = 8}};
+  Path path_;
+  Device& peer_ = path_.peer;
   std::vector<std::byte> bytes_ = std::vector<std::byte>(kEthHeaderBytes);
   Frame frame_ = frame_of(kEthHeaderBytes);
 };

@@ -1,0 +1,64 @@
+#include "daemon/pipeline/rps.hpp"
+
+#include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/softnet.hpp"
+
+namespace vethd {
+namespace {
+
+std::uint32_t hash_of(const Machine& machine, Frame& frame, const std::byte* data) {
+  if (broken(Stage::rps)) return static_cast<std::uint32_t>((frame.addr.value >> 4) * 0x9e3779b9);
+  return skb_get_hash(frame, data, machine.hash_key, machine.rules);
+}
+
+/// The part of get_rps_cpu() that asks the flow tables.
+RpsChoice steer_flow(const SockFlowTable& sockets, RpsDevFlowTable& flows, const Machine& machine,
+                     std::uint32_t hash, Side receiver) {
+  const std::uint32_t want = sockets.wanted(flow_ident(hash, receiver));
+  const auto cpus = static_cast<std::uint32_t>(machine.softnet_data.size());
+  if (want == kRpsNoCpu) return {};
+  const auto entries = static_cast<std::uint32_t>(flows.size());
+  RpsDevFlow& flow = flows[flow_slot(hash, entries, machine.rules.hashes_flow_slots)];
+  const auto head_of = [&](std::uint32_t cpu) {
+    return machine.softnet_data[cpu]->input_queue_head();
+  };
+  // Moves only once the queue it used has drained past its last frame; else it would be overtaken.
+  if (flow.cpu != want && want < cpus &&
+      (flow.cpu >= cpus || static_cast<std::int32_t>(head_of(flow.cpu) - flow.last_qtail) >= 0)) {
+    flow.last_qtail = head_of(want);
+    flow.cpu = want;
+  }
+  if (flow.cpu >= cpus) return {};
+  return {.cpu = CpuId{flow.cpu}, .flow = &flow};
+}
+
+}  // namespace
+
+RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
+  const Device& peer = path.peer;
+  if (!peer.has_rps_map() && path.rps_flow_tables.empty()) return {};  // no hash is computed
+  const std::uint32_t rxq = frame.meta.queue_mapping == 0 ? 0 : frame.meta.queue_mapping - 1U;
+  if (rxq >= peer.real_num_rx_queues) return {};
+  const Machine& machine = path.softnet->machine();
+  const std::uint32_t hash = hash_of(machine, frame, data);
+  if (const SockFlowTable* const sockets = path.softnet->sock_flow_table();
+      sockets != nullptr && !path.rps_flow_tables.empty()) {
+    const RpsChoice choice =
+        steer_flow(*sockets, path.rps_flow_tables[rxq], machine, hash, peer_of(entry_of(path.id)));
+    if (choice.cpu) return choice;
+  }
+  if (!peer.has_rps_map()) return {};
+  const auto len = static_cast<std::uint32_t>(peer.rps_cpus.size());
+  return {.cpu = peer.rps_cpus[reciprocal_scale(hash, len)]};
+}
+
+void sock_rps_record_flow(const Path& path, Frame& frame, const std::byte* data) {
+  SockFlowTable* const sockets = path.softnet->sock_flow_table();
+  if (sockets == nullptr) return;
+  const Machine& machine = path.softnet->machine();
+  const std::uint32_t hash = skb_get_hash(frame, data, machine.hash_key, machine.rules);
+  sockets->record(flow_ident(hash, entry_of(path.id)), path.softnet->cpu());
+}
+
+}  // namespace vethd

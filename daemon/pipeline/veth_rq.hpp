@@ -1,0 +1,76 @@
+// A receive queue of a veth that polls: with XDP or GRO the peer's frames wait in its ring.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "daemon/pipeline/napi.hpp"
+#include "daemon/pipeline/ptr_ring.hpp"
+#include "daemon/stats/counters.hpp"
+
+namespace vethd {
+
+class Arena;
+struct Path;
+
+/// Emulates  drivers/net/veth.c: struct veth_rq, veth_xdp_rx(), __veth_xdp_flush(), veth_poll(),
+///           veth_xdp_rcv(). XDP itself runs where the frame is written, in the kernel's TAP.
+/// Threads   a queue has the worker that reads the sender's queue of the same index. put() and
+///           kick() may run beside poll() nevertheless: the mask protocol is the kernel's.
+class VethRq final : public Napi {
+ public:
+  VethRq(Path& path, QueueId queue, const Arena& arena);
+
+  /// Into the ring. False: full.
+  bool put(Frame& frame) { return ring_.produce(frame); }
+  [[nodiscard]] bool full() const { return ring_.full(); }
+
+  /// After each put(): whether the poll must be scheduled, on the CPU of the caller. The mask
+  /// stands for an interrupt mask: it saves the producer the work while the poll runs.
+  [[nodiscard]] bool kick() {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // the ring first, then the mask
+    if (rx_notify_masked_.load(std::memory_order_relaxed) || !schedule_prep()) return false;
+    rx_notify_masked_.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
+  std::uint32_t poll(std::uint32_t quota, RxContext& context) override;
+
+  /// The sender's queue of this index must not be read until a poll says so.
+  void stop_tx_queue() { tx_stopped_ = true; }
+  [[nodiscard]] bool tx_queue_stopped() const { return tx_stopped_; }
+
+  /// napi_disable(), of a queue that has been purged: whether the sender's queue was stopped.
+  bool disable() {
+    clear_sched();
+    rx_notify_masked_.store(false, std::memory_order_relaxed);
+    return std::exchange(tx_stopped_, false);
+  }
+
+  /// Takes every frame out of ring and GRO, for the end of the queue: take(Frame&), in hand.
+  template <class Take>
+  void purge(Take&& take) {
+    while (Frame* frame = ring_.consume()) take(*frame);
+  }
+  /// Calls visit(Frame&, bool in_gro) for each frame here.
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    ring_.for_each([&](Frame& frame) { visit(frame, false); });
+  }
+
+  [[nodiscard]] const RqCounters& counters() const { return counters_; }
+  [[nodiscard]] QueueId queue() const { return queue_; }
+
+ private:
+  void netif_receive(Frame& frame, RxContext& context);
+
+  Path& path_;
+  QueueId queue_;
+  const Arena& arena_;
+  PtrRing ring_;
+  std::atomic<bool> rx_notify_masked_{false};
+  bool tx_stopped_ = false;
+  RqCounters counters_;
+};
+
+}  // namespace vethd
