@@ -7,30 +7,18 @@
 
 #include "daemon/pipeline/bytes.hpp"
 #include "daemon/pipeline/device.hpp"
+#include "daemon/pipeline/protocols.hpp"
 #include "daemon/pipeline/siphash.hpp"
 
 namespace vethd {
 namespace {
 
-constexpr std::uint16_t kEthPIp = 0x0800;
-constexpr std::uint16_t kEthPIpv6 = 0x86dd;
-constexpr std::uint16_t kEthP8021Q = 0x8100;
-constexpr std::uint16_t kEthP8021Ad = 0x88a8;
-
-constexpr std::uint8_t kIpProtoUdp = 17;
 constexpr std::uint8_t kIpProtoDccp = 33;
 constexpr std::uint8_t kIpProtoEsp = 50;
 constexpr std::uint8_t kIpProtoAh = 51;
 constexpr std::uint8_t kIpProtoSctp = 132;
 constexpr std::uint8_t kIpProtoUdpLite = 136;
-constexpr std::uint8_t kIpv6HopByHop = 0;
-constexpr std::uint8_t kIpv6Routing = 43;
-constexpr std::uint8_t kIpv6Fragment = 44;
-constexpr std::uint8_t kIpv6DestOptions = 60;
 
-constexpr std::uint32_t kIpv4HeaderBytes = 20;
-constexpr std::uint32_t kIpv6HeaderBytes = 40;
-constexpr std::uint16_t kIpv4FragmentBits = 0x3fff;  // MF or offset
 constexpr std::uint32_t kFlowLabelBits = 0x000fffff;
 
 // MAX_FLOW_DISSECT_HDRS of net/core/flow_dissector.c: headers looked at before giving up.
