@@ -1,0 +1,353 @@
+// Whatever arrives, merging and splitting gives it back: for random traffic, every frame that went
+// in comes out as it was, wrong checksums wrong, and every flow in its order.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "daemon/pipeline/gro.hpp"
+#include "daemon/pipeline/segment.hpp"
+#include "drivers/memory/random.hpp"
+#include "tests/unit/pipeline/packets.hpp"
+
+namespace vethd {
+namespace {
+
+using test::Bytes;
+using test::Check;
+using test::Packet;
+using test::Spec;
+
+constexpr int kFramesPerRun = 400;
+constexpr std::uint32_t kFlows = 12;
+
+/// How a packet must come out.
+struct Sent {
+  Packet packet;
+  Bytes finished;  // what its bytes are once the checksum is finished
+  bool overtakes;  // it may pass frames of its flow that are held
+  bool damaged;    // it must come out alone
+};
+
+/// A stream with its habits.
+struct Flow {
+  Spec next;
+  bool ids_step = true;
+  std::vector<Sent> sent;
+  std::size_t arrived = 0;  // of those that do not overtake
+  std::vector<bool> seen;
+};
+
+Flow random_flow(Random& random, std::uint32_t number) {
+  Flow flow;
+  Spec& spec = flow.next;
+  spec.source_port = static_cast<std::uint16_t>(3000 + number);  // names the flow in what comes out
+  spec.ipv6 = random.percent(50);
+  spec.tcp = random.percent(60);
+  spec.tags = random.below(3);
+  spec.tos = static_cast<std::uint8_t>(random.below(4));
+  spec.id = static_cast<std::uint16_t>(random.next());
+  spec.seq = static_cast<std::uint32_t>(random.next());
+  spec.payload = 1 + random.below(random.percent(20) ? 3000 : 300);
+  flow.ids_step = random.percent(60);
+  if (random.percent(20)) spec.fragment = 0;
+  if (spec.tcp) spec.tcp_options = Bytes(random.below(4) * 4, std::byte{1});
+  if (spec.ipv6 && random.percent(30))
+    spec.network_options = test::extension_header(spec.tcp ? 6 : 17);
+  return flow;
+}
+
+/// The next packet of the flow, mostly one that follows the last by all rules.
+Sent random_packet(Random& random, Flow& flow) {
+  Spec spec = flow.next;
+  bool overtakes = false;
+  const std::uint32_t habit = spec.payload;
+  switch (random.below(24)) {
+    case 0:
+      spec.payload = 1 + random.below(habit);
+      break;
+    case 1:
+      spec.payload = habit + random.below(50);
+      break;
+    case 2:
+      spec.tos ^= 3;
+      break;
+    case 3:
+      --spec.ttl;
+      break;
+    case 4:
+      spec.id = static_cast<std::uint16_t>(random.next());
+      break;
+    case 5:
+      spec.seq += 1 + random.below(1000);
+      break;
+    case 6:
+      ++spec.ack;
+      break;
+    case 7:
+      ++spec.window;
+      break;
+    case 8:
+      spec.flags |= test::kFin;
+      break;
+    case 9:
+    case 10:
+      spec.flags |= test::kPsh;
+      break;
+    case 11:
+      spec.flags |= test::kCwr;
+      break;
+    case 12:
+      if (spec.tcp) spec.payload = 0;
+      break;
+    case 13:
+      spec.fragment ^= 0x4000;
+      break;
+    default:
+      break;
+  }
+  if (!spec.tcp && random.percent(5)) {
+    spec.check = Check::zero;
+    overtakes = true;
+  }
+  Sent sent{
+      .packet = {}, .finished = test::build(spec).bytes, .overtakes = overtakes, .damaged = false};
+  if (spec.check == Check::finished && random.percent(40)) spec.check = Check::unfinished;
+  sent.packet = test::build(spec);
+  if (spec.check == Check::finished && random.percent(30))
+    sent.packet.meta.ip_summed = IpSummed::unnecessary;
+  if (spec.check == Check::finished && random.percent(8)) {
+    // Behind the ports, which tell the flow, a damage is one to the transport checksum.
+    const std::size_t l4 =
+        14 + 4 * spec.tags + (spec.ipv6 ? 40U : 20U) + spec.network_options.size();
+    const std::size_t at =
+        l4 + 4 + random.below(static_cast<std::uint32_t>(sent.packet.bytes.size() - l4 - 4));
+    sent.packet.bytes[at] ^= static_cast<std::byte>(1 + random.below(255));
+    sent.finished = sent.packet.bytes;
+    sent.overtakes = sent.damaged = true;
+  }
+  flow.next = test::following(spec);
+  flow.next.payload = habit;
+  flow.next.flags = test::kAck;
+  flow.next.check = Check::finished;
+  if (!flow.ids_step && flow.next.id == spec.id + 1) flow.next.id = spec.id;
+  return sent;
+}
+
+class MergeProperty {
+ public:
+  MergeProperty(std::uint64_t seed, const GroRules& rules)
+      : random_(seed), gro_(frames_.arena(), rules) {
+    for (std::uint32_t i = 0; i < kFlows; ++i) flows_.push_back(random_flow(random_, i));
+  }
+
+  void run() {
+    std::int64_t jiffy = 0;
+    for (int i = 0; i < kFramesPerRun; ++i) {
+      Flow& flow = flows_[random_.below(2) == 0 ? 0 : random_.below(kFlows)];
+      for (std::uint32_t burst = 1 + random_.below(20); burst > 0; --burst) {
+        flow.sent.push_back(random_packet(random_, flow));
+        flow.seen.push_back(false);
+        Frame& frame = frames_.put(flow.sent.back().packet);
+        gro_.receive(frame, {.udp_forwarding = true}, jiffy, out_);
+      }
+      if (random_.percent(20)) gro_.flush_old(jiffy, out_);
+      if (random_.percent(20)) gro_.flush(out_);
+      if (random_.percent(30)) ++jiffy;
+      take();
+    }
+    gro_.flush(out_);
+    take();
+    for (const Flow& flow : flows_)
+      EXPECT_TRUE(std::ranges::all_of(flow.seen, [](bool seen) { return seen; }))
+          << "all that went in came out";
+    EXPECT_GT(merged_, 0U);
+    EXPECT_TRUE(gro_.empty());
+  }
+
+ private:
+  void take() {
+    while (Frame* frame = out_.pop()) {
+      const Packet packet = frames_.look(*frame);
+      if (frame->frags == 0) {
+        arrives_alone(packet);
+      } else {
+        ++merged_;
+        arrives_merged(*frame);
+      }
+      frames_.pool().release(*frame);
+    }
+  }
+
+  Flow& flow_of(const Bytes& bytes) {
+    const auto headers = find_headers(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+    // A damaged TCP header length or UDP length hides the headers, never the ports.
+    std::size_t l4 = headers ? headers->l4 : 0;
+    for (std::size_t at = 34; l4 == 0 && at + 2 <= bytes.size(); ++at)
+      if (port_at(bytes, at) >= 3000 && port_at(bytes, at) < 3000 + kFlows &&
+          port_at(bytes, at + 2) == 80)
+        l4 = at;
+    return flows_.at(port_at(bytes, l4) - 3000U);
+  }
+  static std::size_t port_at(const Bytes& bytes, std::size_t at) {
+    return std::to_integer<std::size_t>(bytes[at]) << 8 |
+           std::to_integer<std::size_t>(bytes[at + 1]);
+  }
+
+  void arrives_alone(const Packet& packet) {
+    Flow& flow = flow_of(packet.bytes);
+    const std::size_t index = find(flow, [&](const Sent& sent) {
+      return sent.packet.bytes == packet.bytes && test::same_meta(sent.packet.meta, packet.meta);
+    });
+    ASSERT_LT(index, flow.sent.size()) << "alone, and as nothing that was sent";
+    flow.seen[index] = true;
+  }
+
+  void arrives_merged(const Frame& frame) {
+    Flow& flow = flow_of(frames_.look(frame).bytes);
+    // A vnet header cannot say whether the ids stand; whoever splits has to know.
+    std::vector<Bytes> segments;
+    for (const Ipv4Ids ids : {Ipv4Ids::incrementing, Ipv4Ids::constant}) {
+      segments = split(frame, ids);
+      if (std::ranges::find(flow.sent, segments[1], &Sent::finished) != flow.sent.end()) break;
+    }
+    EXPECT_EQ(segments.size(), frame.frags + 1U);
+    for (const Bytes& segment : segments) {
+      const std::size_t index = find_finished(flow, segment);
+      ASSERT_LT(index, flow.sent.size()) << "split, and as nothing that was sent";
+      EXPECT_FALSE(flow.sent[index].damaged) << "a wrong checksum was made right";
+      flow.seen[index] = true;
+    }
+  }
+
+  std::size_t find_finished(Flow& flow, const Bytes& bytes) {
+    return find(flow, [&](const Sent& sent) { return sent.finished == bytes; });
+  }
+
+  /// The first that has not been seen; for a frame that keeps its place the next in turn, only.
+  template <class Match>
+  std::size_t find(Flow& flow, Match&& match) {
+    bool in_turn = true;
+    for (std::size_t i = 0; i < flow.sent.size(); ++i) {
+      if (flow.seen[i]) continue;
+      const bool overtakes = flow.sent[i].overtakes;
+      if ((overtakes || in_turn) && match(flow.sent[i])) return i;
+      if (!overtakes) in_turn = false;
+    }
+    return flow.sent.size();
+  }
+
+  std::vector<Bytes> split(const Frame& frame, Ipv4Ids ids) {
+    std::vector<Bytes> segments;
+    auto segmenter = Segmenter::of(frame, frames_.arena(), ids);
+    EXPECT_TRUE(segmenter);
+    while (segmenter && !segmenter->done()) {
+      Bytes segment(segmenter->max_bytes());
+      segment.resize(segmenter->write(segment.data()));
+      segments.push_back(std::move(segment));
+    }
+    return segments;
+  }
+
+  Random random_;
+  test::Frames frames_;
+  Gro gro_;
+  FrameList out_{Holder::transmit};
+  std::vector<Flow> flows_;
+  std::size_t merged_ = 0;
+};
+
+std::vector<std::uint64_t> seeds() {
+  std::vector<std::uint64_t> seeds;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) seeds.push_back(seed);
+  seeds.push_back(std::random_device{}());  // and one that nobody has tried; it is printed
+  std::printf("random seed %llu\n", static_cast<unsigned long long>(seeds.back()));
+  return seeds;
+}
+
+TEST(MergeProperty, SplittingGivesBackWhatWasMerged) {
+  for (const std::uint64_t seed : seeds())
+    for (const GroRules& rules : {kGro612, kGro618}) {
+      SCOPED_TRACE("seed " + std::to_string(seed));
+      MergeProperty(seed, rules).run();
+      if (HasFailure()) return;
+    }
+}
+
+TEST(MergeProperty, ADamagedByteComesOutWhereItIs) {
+  // Every byte of the second of three frames, each kind of frame.
+  Random random(1);
+  for (const bool ipv6 : {false, true})
+    for (const bool tcp : {false, true}) {
+      const Spec spec{.ipv6 = ipv6,
+                      .tcp = tcp,
+                      .tcp_options = Bytes(tcp ? 12 : 0, std::byte{1}),
+                      .payload = 41};
+      const Packet good = test::build(test::following(spec));
+      for (std::size_t at = 0; at < good.bytes.size(); ++at) {
+        test::Frames frames;
+        Gro gro(frames.arena(), kGro618);
+        FrameList out(Holder::transmit);
+        Packet damaged = good;
+        damaged.bytes[at] ^= static_cast<std::byte>(1 + random.below(255));
+        for (const Packet& packet :
+             {test::build(spec), damaged, test::build(test::following(test::following(spec)))})
+          gro.receive(frames.put(packet), {.udp_forwarding = true}, 0, out);
+        gro.flush(out);
+        bool found = false;
+        out.for_each([&](const Frame& frame) {
+          const Packet packet = frames.look(frame);
+          found = found ||
+                  (packet.bytes == damaged.bytes && test::same_meta(packet.meta, damaged.meta));
+        });
+        EXPECT_TRUE(found) << "byte " << at << (ipv6 ? " IPv6" : " IPv4")
+                           << (tcp ? " TCP" : " UDP");
+      }
+    }
+}
+
+TEST(MergeProperty, GarbageComesOutAsItWentIn) {
+  // Noise behind headers that look right up to a point, with meta that makes no sense.
+  for (const std::uint64_t seed : seeds()) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    test::Frames frames;
+    Gro gro(frames.arena(), kGro618);
+    FrameList out(Holder::transmit);
+    for (int i = 0; i < 3000; ++i) {
+      Packet packet = test::build({.ipv6 = random.percent(50),
+                                   .tcp = random.percent(50),
+                                   .tags = random.below(3),
+                                   .payload = random.below(64)});
+      for (std::uint32_t damage = random.below(8); damage > 0; --damage)
+        packet.bytes[random.below(static_cast<std::uint32_t>(packet.bytes.size()))] =
+            static_cast<std::byte>(random.next());
+      packet.bytes.resize(random.below(static_cast<std::uint32_t>(packet.bytes.size()) + 1));
+      packet.meta.ip_summed = random.one_of({IpSummed::none, IpSummed::partial});
+      packet.meta.csum_start = static_cast<std::uint16_t>(random.below(80));
+      packet.meta.csum_offset = random.one_of<std::uint16_t>({6, 16, 60000});
+      packet.meta.gso_type = random.one_of<std::uint8_t>({0, 1, 4, 5, 0x81});
+      packet.meta.gso_size = static_cast<std::uint16_t>(random.below(20));
+      Frame& frame = frames.put(packet);
+      if (auto segmenter = Segmenter::of(frame, frames.arena(), Ipv4Ids::incrementing)) {
+        Bytes segment(segmenter->max_bytes());
+        while (!segmenter->done()) EXPECT_LE(segmenter->write(segment.data()), segment.size());
+      }
+      gro.receive(frame, {.udp_forwarding = true}, i, out);
+      gro.flush(out);
+      ASSERT_EQ(out.size(), 1U);
+      Frame& same = *out.pop();
+      test::expect_same(frames.look(same), packet, "garbage");
+      frames.pool().release(same);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vethd
