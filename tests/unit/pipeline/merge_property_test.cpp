@@ -265,7 +265,7 @@ class MergeProperty {
 
 std::vector<std::uint64_t> seeds() {
   std::vector<std::uint64_t> seeds;
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) seeds.push_back(seed);
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) seeds.push_back(seed);
   seeds.push_back(std::random_device{}());  // and one that nobody has tried; it is printed
   std::printf("random seed %llu\n", static_cast<unsigned long long>(seeds.back()));
   return seeds;
@@ -281,33 +281,36 @@ TEST(MergeProperty, SplittingGivesBackWhatWasMerged) {
 }
 
 TEST(MergeProperty, ADamagedByteComesOutWhereItIs) {
-  // Every byte of the second of three frames, each kind of frame.
+  // Every byte of each of three frames that would merge.
   Random random(1);
+  test::Frames frames;
+  Gro gro(frames.arena(), kGro618);
+  FrameList out(Holder::transmit);
   for (const bool ipv6 : {false, true})
     for (const bool tcp : {false, true}) {
       const Spec spec{.ipv6 = ipv6,
                       .tcp = tcp,
                       .tcp_options = Bytes(tcp ? 12 : 0, std::byte{1}),
                       .payload = 41};
-      const Packet good = test::build(test::following(spec));
-      for (std::size_t at = 0; at < good.bytes.size(); ++at) {
-        test::Frames frames;
-        Gro gro(frames.arena(), kGro618);
-        FrameList out(Holder::transmit);
-        Packet damaged = good;
-        damaged.bytes[at] ^= static_cast<std::byte>(1 + random.below(255));
-        for (const Packet& packet :
-             {test::build(spec), damaged, test::build(test::following(test::following(spec)))})
+      const std::array<Packet, 3> good = {test::build(spec), test::build(test::following(spec)),
+                                          test::build(test::following(test::following(spec)))};
+      const std::size_t bytes = good[0].bytes.size();
+      for (std::size_t at = 0; at < 3 * bytes; ++at) {
+        std::array<Packet, 3> sent = good;
+        Packet& damaged = sent[at / bytes];
+        damaged.bytes[at % bytes] ^= static_cast<std::byte>(1 + random.below(255));
+        for (const Packet& packet : sent)
           gro.receive(frames.put(packet), {.udp_forwarding = true}, 0, out);
         gro.flush(out);
         bool found = false;
-        out.for_each([&](const Frame& frame) {
-          const Packet packet = frames.look(frame);
+        while (Frame* frame = out.pop()) {
+          const Packet packet = frames.look(*frame);
           found = found ||
                   (packet.bytes == damaged.bytes && test::same_meta(packet.meta, damaged.meta));
-        });
-        EXPECT_TRUE(found) << "byte " << at << (ipv6 ? " IPv6" : " IPv4")
-                           << (tcp ? " TCP" : " UDP");
+          frames.pool().release(*frame);
+        }
+        EXPECT_TRUE(found) << "byte " << at % bytes << " of frame " << at / bytes
+                           << (ipv6 ? " IPv6" : " IPv4") << (tcp ? " TCP" : " UDP");
       }
     }
 }

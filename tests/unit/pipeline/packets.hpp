@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -188,7 +187,7 @@ class Frames {
     if (frame == nullptr) frame = &pool_.wrap_landing({pool_.take_landing().value + 10}, len);
     frame->len = len;
     frame->meta = packet.meta;
-    std::memcpy(arena_.bytes_of(*frame), packet.bytes.data(), len);
+    std::ranges::copy(packet.bytes, arena_.bytes_of(*frame));
     return *frame;
   }
 
