@@ -134,8 +134,9 @@ std::uint32_t Segmenter::write(std::byte* to) {
   else
     store_be16(l4 + 4, static_cast<std::uint16_t>(bytes - headers_.l4));
 
-  // The field is part of the header's bytes: it brings the sum of the pseudo-header with it.
-  Wsum sum = csum_block_add(csum_partial(l4, l4_header), payload_sum, l4_header);
+  // The field is part of the header's bytes: it brings the sum of the pseudo-header with it. The
+  // header is whole words, so the payload's sum needs no turning.
+  Wsum sum = csum_add(csum_partial(l4, l4_header), payload_sum);
   sum = csum_sub(sum, csum_of(frame_->len - headers_.l4));
   sum = csum_add(sum, csum_of(bytes - headers_.l4));
   store_sum(check, sum);

@@ -230,6 +230,17 @@ TEST(GroJoin, WhetherIdsStepOrStandIsDecidedByTheSecondFrame) {
   }
 }
 
+TEST(GroJoin, WhatIpv6SaysOfTheNextHeaderIsPartOfTheFlow) {
+  // Hop-by-hop options and destination options of the same bytes.
+  const Spec spec{.ipv6 = true, .network_options = test::extension_header(6)};
+  Packet next = test::build(test::following(spec));
+  next.bytes[20] = std::byte{kIpv6HopByHop};
+  Napi napi;
+  napi.receive(spec);
+  EXPECT_EQ(napi.receive(next), Result::held);
+  EXPECT_EQ(napi.flushed().size(), 2U);
+}
+
 TEST(GroJoin, FramesOfDifferentHashAreDifferentFlowsEvenInOneBucket) {
   Napi napi;
   const Spec spec;
@@ -485,7 +496,7 @@ TEST(GroPass, WhatMayNotMergeSendsItsFlowAheadOfItself) {
   Packet tunnel = test::build(test::following(spec));
   tunnel.meta.ip_summed = IpSummed::partial;
   tunnel.meta.csum_start = 74;
-  tunnel.meta.csum_offset = 6;
+  tunnel.meta.csum_offset = 16;
   expect_passes(tunnel, spec, true, "checksum of an inner header");
 }
 
