@@ -10,8 +10,6 @@
 
 namespace vethd {
 
-constexpr std::uint8_t kIpProtoTcp = 6;
-
 /// The secret of one emulated kernel's flow hash, random per boot there and per machine here.
 struct HashKey {
   std::uint64_t k0 = 0;

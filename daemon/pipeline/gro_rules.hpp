@@ -11,12 +11,11 @@ struct GroRules {
   bool udp_network_compared;  // UDP: TTL, TOS, DF and id matter
 };
 
-constexpr GroRules kGro54{
+inline constexpr GroRules kGro54{
     .cwr_compared = false, .constant_id_needs_df = true, .udp_network_compared = false};
-constexpr GroRules kGro61{
+inline constexpr GroRules kGro61{
     .cwr_compared = false, .constant_id_needs_df = true, .udp_network_compared = true};
-constexpr GroRules kGro612 = kGro61;
-constexpr GroRules kGro618{
+inline constexpr GroRules kGro618{
     .cwr_compared = true, .constant_id_needs_df = false, .udp_network_compared = true};
 
 }  // namespace vethd

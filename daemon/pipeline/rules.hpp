@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "daemon/pipeline/gro_rules.hpp"
+
 namespace vethd {
 
 struct Rules {
@@ -53,6 +55,8 @@ struct Rules {
   bool polls_refilled_list;   // what is scheduled meanwhile is polled in the same run
   bool ksoftirqd_takes_over;  // while it is to run, nothing is polled elsewhere
 
+  GroRules gro;  // net/ipv4/tcp_offload.c, udp_offload.c
+
   // What users see.
   bool veth_counts_drops_twice;  // veth_get_stats64(): the receiver shows its peer's drops, too
   bool veth_counts_xdp_drops;    // as rx_dropped
@@ -74,6 +78,7 @@ inline constexpr Rules kRules414{
     .not_running = Rules::NotRunning::as_backlog_drop,
     .polls_refilled_list = false,
     .ksoftirqd_takes_over = true,
+    .gro = kGro54,
     .veth_counts_drops_twice = true,
     .veth_counts_xdp_drops = false,
     .ethtool_stats = Rules::EthtoolStats::peer_only,
@@ -100,6 +105,7 @@ inline constexpr Rules kRules61 = [] {
   rules.kernel = "6.1";
   rules.napi = Rules::Napi::if_eligible;
   rules.scrubs_as_xnet = false;
+  rules.gro = kGro61;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet_not_monotonic;
   rules.ports_ordered_with_addresses = false;
   rules.veth_counts_drops_twice = false;
@@ -124,6 +130,7 @@ inline constexpr Rules kRules612 = [] {
 inline constexpr Rules kRules618 = [] {
   Rules rules = kRules612;
   rules.kernel = "6.18";
+  rules.gro = kGro618;
   rules.hashes_flow_slots = true;
   rules.not_running = Rules::NotRunning::first;
   return rules;

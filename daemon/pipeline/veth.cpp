@@ -3,6 +3,7 @@
 #include "daemon/pipeline/eth.hpp"
 #include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/forward.hpp"
+#include "daemon/pipeline/protocols.hpp"
 #include "daemon/pipeline/rps.hpp"
 #include "daemon/pipeline/scrub.hpp"
 

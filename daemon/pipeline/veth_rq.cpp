@@ -8,19 +8,35 @@
 
 namespace vethd {
 
-VethRq::VethRq(Path& path, QueueId queue, const Arena& arena)
-    : path_(path), queue_(queue), arena_(arena) {}
+// From this HZ on, GRO may keep a frame until the next tick: __napi_poll().
+constexpr std::uint32_t kGroKeepsFromHz = 1000;
+
+VethRq::VethRq(Path& path, const Rules& rules, QueueId queue, const Arena& arena)
+    : path_(path), queue_(queue), arena_(arena), gro_(arena, rules.gro) {}
+
+bool VethRq::has_gro() const { return path_.peer.gro && !path_.peer.has_xdp; }
+
+std::int64_t VethRq::jiffy(const RxContext& context) const {
+  return path_.softnet->jiffies(context.clock.now());
+}
 
 std::uint32_t VethRq::poll(std::uint32_t quota, RxContext& context) {
+  const bool gro = has_gro();
+  const std::int64_t now = gro ? jiffy(context) : 0;
   std::uint32_t done = 0;
   for (; done < quota; ++done) {
     Frame* const frame = ring_.consume();
     if (frame == nullptr) break;
     ++counters_.xdp_packets;
     counters_.xdp_bytes += frame->len - kEthHeaderBytes;
-    netif_receive(*frame, context);
+    if (gro)
+      napi_gro_receive(*frame, now, context);
+    else
+      netif_receive(*frame, context);
   }
   if (done < quota) {  // napi_complete_done()
+    gro_.flush(passed_);
+    netif_receive_list(context);
     clear_sched();
     rx_notify_masked_.store(false, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // the mask first, then the ring
@@ -31,6 +47,26 @@ std::uint32_t VethRq::poll(std::uint32_t quota, RxContext& context) {
   }
   if (std::exchange(tx_stopped_, false)) context.outside.wake_queue(path_.id, queue_);
   return done;
+}
+
+void VethRq::flush_gro(RxContext& context) {
+  if (gro_.empty()) return;
+  if (path_.softnet->machine().hz >= kGroKeepsFromHz)
+    gro_.flush_old(jiffy(context), passed_);
+  else
+    gro_.flush(passed_);
+  netif_receive_list(context);
+}
+
+void VethRq::napi_gro_receive(Frame& frame, std::int64_t jiffy, RxContext& context) {
+  const GroFeatures features{.udp_forwarding = path_.peer.rx_udp_gro_forwarding};
+  if (gro_.receive(frame, features, jiffy, passed_) == Gro::Result::merged)
+    ++path_.counters.merged_frames;
+  netif_receive_list(context);
+}
+
+void VethRq::netif_receive_list(RxContext& context) {
+  while (Frame* const frame = passed_.pop()) netif_receive(*frame, context);
 }
 
 void VethRq::netif_receive(Frame& frame, RxContext& context) {

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 
+#include "daemon/pipeline/gro.hpp"
 #include "daemon/pipeline/napi.hpp"
 #include "daemon/pipeline/ptr_ring.hpp"
+#include "daemon/pipeline/rules.hpp"
 #include "daemon/stats/counters.hpp"
 
 namespace vethd {
@@ -14,12 +16,14 @@ class Arena;
 struct Path;
 
 /// Emulates  drivers/net/veth.c: struct veth_rq, veth_xdp_rx(), __veth_xdp_flush(), veth_poll(),
-///           veth_xdp_rcv(). XDP itself runs where the frame is written, in the kernel's TAP.
+///           veth_xdp_rcv(); include/net/gro.h: napi_gro_receive(), gro_normal_list(). XDP itself
+///           runs where the frame is written, in the kernel's TAP, and must see frames as they were
+///           sent: GRO is left out while there is a program.
 /// Threads   a queue has the worker that reads the sender's queue of the same index. put() and
 ///           kick() may run beside poll() nevertheless: the mask protocol is the kernel's.
 class VethRq final : public Napi {
  public:
-  VethRq(Path& path, QueueId queue, const Arena& arena);
+  VethRq(Path& path, const Rules& rules, QueueId queue, const Arena& arena);
 
   /// Into the ring. False: full.
   bool put(Frame& frame) { return ring_.produce(frame); }
@@ -35,6 +39,7 @@ class VethRq final : public Napi {
   }
 
   std::uint32_t poll(std::uint32_t quota, RxContext& context) override;
+  void flush_gro(RxContext& context) override;
 
   /// The sender's queue of this index must not be read until a poll says so.
   void stop_tx_queue() { tx_stopped_ = true; }
@@ -51,18 +56,28 @@ class VethRq final : public Napi {
   template <class Take>
   void purge(Take&& take) {
     while (Frame* frame = ring_.consume()) take(*frame);
+    gro_.take_if([](const Frame&) { return true; }, take);
   }
-  /// Calls visit(Frame&, bool in_gro) for each frame here.
+  /// Calls visit(Frame&) for each frame in the ring.
   template <class Visit>
-  void for_each(Visit&& visit) {
-    ring_.for_each([&](Frame& frame) { visit(frame, false); });
+  void for_each_in_ring(Visit&& visit) {
+    ring_.for_each(visit);
+  }
+  /// Calls visit(const Frame&) for each frame that GRO holds.
+  template <class Visit>
+  void for_each_in_gro(Visit&& visit) const {
+    gro_.for_each(visit);
   }
 
   [[nodiscard]] const RqCounters& counters() const { return counters_; }
   [[nodiscard]] QueueId queue() const { return queue_; }
 
  private:
+  [[nodiscard]] bool has_gro() const;
+  [[nodiscard]] std::int64_t jiffy(const RxContext& context) const;
+  void napi_gro_receive(Frame& frame, std::int64_t jiffy, RxContext& context);
   void netif_receive(Frame& frame, RxContext& context);
+  void netif_receive_list(RxContext& context);
 
   Path& path_;
   QueueId queue_;
@@ -70,6 +85,8 @@ class VethRq final : public Napi {
   PtrRing ring_;
   std::atomic<bool> rx_notify_masked_{false};
   bool tx_stopped_ = false;
+  Gro gro_;
+  FrameList passed_{Holder::gro_hold};  // what GRO has let go of
   RqCounters counters_;
 };
 

@@ -181,7 +181,7 @@ void Worker::park() {
     park(sd->process_queue());
   }
   for (Endpoint* endpoint : stopped_queues_) park(endpoint->arrived());
-  for (VethRq* rq : polling_) rq->for_each([this](Frame& frame, bool) { park(frame); });
+  for (VethRq* rq : polling_) rq->for_each_in_ring([this](Frame& frame) { park(frame); });
 }
 
 void Worker::park(FrameList& queue) {

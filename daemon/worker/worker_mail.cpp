@@ -71,7 +71,8 @@ void Worker::fit_queues(Path& path) {
   for (std::size_t i = 0; i < std::min(queues, reads.size()); ++i) {
     if (!reads[i] || path.rq[i] != nullptr) continue;
     const QueueId queue{static_cast<std::uint16_t>(i)};
-    path.rq[i] = std::make_unique<VethRq>(path, queue, pool_.arena());
+    path.rq[i] =
+        std::make_unique<VethRq>(path, path.softnet->machine().rules, queue, pool_.arena());
     polling_.push_back(path.rq[i].get());
   }
 }
@@ -181,9 +182,8 @@ void Worker::begin_cut() {
       direction.rq.emplace_back();
       if (rq == nullptr) continue;
       direction.rq.back() = rq->counters();
-      rq->for_each([&](const Frame&, bool in_gro) {
-        ++(in_gro ? direction.in_flight.gro_hold : direction.in_flight.napi_ring);
-      });
+      rq->for_each_in_ring([&](const Frame&) { ++direction.in_flight.napi_ring; });
+      rq->for_each_in_gro([&](const Frame&) { ++direction.in_flight.gro_hold; });
     }
   }
   const auto at = [&](const Frame& frame) -> InFlight& {

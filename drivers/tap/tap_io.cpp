@@ -105,6 +105,7 @@ Result<void> TapIo::start() {
 
 void TapIo::wait(bool block) {
   ring_.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); });
+  pieces_used_ = 0;
 }
 
 void TapIo::complete(const io_uring_cqe& cqe) {
@@ -194,11 +195,24 @@ void TapIo::write(const Queue& queue, Frame& frame) {
   std::byte* const start = pool_.arena().bytes_of(frame) - kVnetBytes;
   encode_vnet(frame.meta, start);
   io_uring_sqe& sqe = ring_.next_sqe();
-  io_uring_prep_write(&sqe, queue.slot, start, frame.len + static_cast<unsigned>(kVnetBytes), 0);
+  if (frame.frags == 0)
+    io_uring_prep_write(&sqe, queue.slot, start, frame.len + static_cast<unsigned>(kVnetBytes), 0);
+  else
+    io_uring_prep_writev(&sqe, queue.slot, gather(frame, start), frame.frags + 1U, 0);
   sqe.flags |= IOSQE_FIXED_FILE;
   sqe.user_data =
       Completion{.op = Op::write, .value = pool_.arena().id_of(frame).value}.user_data();
   pending_.push(frame);
+}
+
+const iovec* TapIo::gather(const Frame& frame, std::byte* start) {
+  if (pieces_used_ == pieces_.size()) pieces_.emplace_back();
+  Pieces& pieces = pieces_[pieces_used_++];
+  std::size_t count = 0;
+  pieces[count++] = {start, frame.linear_bytes() + kVnetBytes};
+  for (const Frame* piece = frame.frag_list; piece != nullptr; piece = piece->next)
+    pieces[count++] = {pool_.arena().bytes_of(*piece), piece->len};
+  return pieces.data();
 }
 
 void TapIo::arm(Queue& queue) {

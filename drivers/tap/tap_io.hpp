@@ -1,12 +1,16 @@
 // TAPs through io_uring: all queues of one worker share its ring and its landing buffers.
 #pragma once
 
+#include <sys/uio.h>
+
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
 #include "daemon/core/fd.hpp"
+#include "daemon/frame/chain.hpp"
 #include "daemon/frame/pool.hpp"
 #include "daemon/ring/ring.hpp"
 #include "drivers/io.hpp"
@@ -68,6 +72,7 @@ class TapIo final : public Io {
   void wake_by_event(CpuId worker);
   void cancel(const Queue& queue);
   void write(const Queue& queue, Frame& frame);
+  const iovec* gather(const Frame& frame, std::byte* start);
 
   Ring ring_;
   FramePool& pool_;
@@ -81,6 +86,10 @@ class TapIo final : public Io {
   std::vector<PathId> paused_;
   std::size_t lent_ = 0;        // landing buffers in the buffer ring
   std::size_t recent_len_ = 0;  // bytes; a maximum that fades
+  // Pieces of merged frames, for writes not yet submitted: the kernel copies the list then.
+  using Pieces = std::array<iovec, kMaxFragments + 1>;
+  std::deque<Pieces> pieces_;
+  std::size_t pieces_used_ = 0;
   bool woken_ = false;
   // Below: set up once.
   bool multishot_;
