@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <map>
-#include <optional>
+#include <deque>
 #include <random>
 #include <string>
 #include <vector>
@@ -24,24 +23,23 @@ using test::Check;
 using test::Packet;
 using test::Spec;
 
-constexpr int kFramesPerRun = 400;
+constexpr int kBurstsPerRun = 100;
 constexpr std::uint32_t kFlows = 12;
 
 /// How a packet must come out.
 struct Sent {
   Packet packet;
-  Bytes finished;  // what its bytes are once the checksum is finished
-  bool overtakes;  // it may pass frames of its flow that are held
-  bool damaged;    // it must come out alone
+  Bytes finished;          // what its bytes are once the checksum is finished
+  bool overtakes = false;  // it may pass frames of its flow that are held
+  bool damaged = false;    // it must come out alone
+  bool arrived = false;
 };
 
 /// A stream with its habits.
 struct Flow {
   Spec next;
   bool ids_step = true;
-  std::vector<Sent> sent;
-  std::size_t arrived = 0;  // of those that do not overtake
-  std::vector<bool> seen;
+  std::deque<Sent> sent;  // from the first that has not arrived
 };
 
 Flow random_flow(Random& random, std::uint32_t number) {
@@ -116,8 +114,7 @@ Sent random_packet(Random& random, Flow& flow) {
     spec.check = Check::zero;
     overtakes = true;
   }
-  Sent sent{
-      .packet = {}, .finished = test::build(spec).bytes, .overtakes = overtakes, .damaged = false};
+  Sent sent{.packet = {}, .finished = test::build(spec).bytes, .overtakes = overtakes};
   if (spec.check == Check::finished && random.percent(40)) spec.check = Check::unfinished;
   sent.packet = test::build(spec);
   if (spec.check == Check::finished && random.percent(30))
@@ -149,11 +146,10 @@ class MergeProperty {
 
   void run() {
     std::int64_t jiffy = 0;
-    for (int i = 0; i < kFramesPerRun; ++i) {
+    for (int i = 0; i < kBurstsPerRun; ++i) {
       Flow& flow = flows_[random_.below(2) == 0 ? 0 : random_.below(kFlows)];
       for (std::uint32_t burst = 1 + random_.below(20); burst > 0; --burst) {
         flow.sent.push_back(random_packet(random_, flow));
-        flow.seen.push_back(false);
         Frame& frame = frames_.put(flow.sent.back().packet);
         gro_.receive(frame, {.udp_forwarding = true}, jiffy, out_);
       }
@@ -164,9 +160,7 @@ class MergeProperty {
     }
     gro_.flush(out_);
     take();
-    for (const Flow& flow : flows_)
-      EXPECT_TRUE(std::ranges::all_of(flow.seen, [](bool seen) { return seen; }))
-          << "all that went in came out";
+    for (const Flow& flow : flows_) EXPECT_TRUE(flow.sent.empty()) << "all that went in came out";
     EXPECT_GT(merged_, 0U);
     EXPECT_TRUE(gro_.empty());
   }
@@ -202,11 +196,12 @@ class MergeProperty {
 
   void arrives_alone(const Packet& packet) {
     Flow& flow = flow_of(packet.bytes);
-    const std::size_t index = find(flow, [&](const Sent& sent) {
-      return sent.packet.bytes == packet.bytes && test::same_meta(sent.packet.meta, packet.meta);
+    const Sent* const sent = arrive(flow, [&](const Sent& candidate) {
+      return candidate.packet.bytes == packet.bytes &&
+             test::same_meta(candidate.packet.meta, packet.meta);
     });
-    ASSERT_LT(index, flow.sent.size()) << "alone, and as nothing that was sent";
-    flow.seen[index] = true;
+    EXPECT_NE(sent, nullptr) << "alone, and as nothing that was sent";
+    forget_arrived(flow);
   }
 
   void arrives_merged(const Frame& frame) {
@@ -219,28 +214,31 @@ class MergeProperty {
     }
     EXPECT_EQ(segments.size(), frame.frags + 1U);
     for (const Bytes& segment : segments) {
-      const std::size_t index = find_finished(flow, segment);
-      ASSERT_LT(index, flow.sent.size()) << "split, and as nothing that was sent";
-      EXPECT_FALSE(flow.sent[index].damaged) << "a wrong checksum was made right";
-      flow.seen[index] = true;
+      const Sent* const sent =
+          arrive(flow, [&](const Sent& candidate) { return candidate.finished == segment; });
+      ASSERT_NE(sent, nullptr) << "split, and as nothing that was sent";
+      EXPECT_FALSE(sent->damaged) << "a wrong checksum was made right";
+      forget_arrived(flow);
     }
   }
 
-  std::size_t find_finished(Flow& flow, const Bytes& bytes) {
-    return find(flow, [&](const Sent& sent) { return sent.finished == bytes; });
-  }
-
-  /// The first that has not been seen; for a frame that keeps its place the next in turn, only.
+  /// Marks the one that matches and has not arrived; for a frame that keeps its place, only the
+  /// next in turn.
   template <class Match>
-  std::size_t find(Flow& flow, Match&& match) {
+  static const Sent* arrive(Flow& flow, Match&& match) {
     bool in_turn = true;
-    for (std::size_t i = 0; i < flow.sent.size(); ++i) {
-      if (flow.seen[i]) continue;
-      const bool overtakes = flow.sent[i].overtakes;
-      if ((overtakes || in_turn) && match(flow.sent[i])) return i;
-      if (!overtakes) in_turn = false;
+    for (Sent& sent : flow.sent) {
+      if (sent.arrived) continue;
+      if ((sent.overtakes || in_turn) && match(sent)) {
+        sent.arrived = true;
+        return &sent;
+      }
+      if (!sent.overtakes) in_turn = false;
     }
-    return flow.sent.size();
+    return nullptr;
+  }
+  static void forget_arrived(Flow& flow) {
+    while (!flow.sent.empty() && flow.sent.front().arrived) flow.sent.pop_front();
   }
 
   std::vector<Bytes> split(const Frame& frame, Ipv4Ids ids) {
