@@ -95,7 +95,7 @@ void expect_join(const JoinCase& test_case, const Spec& base, const GroRules& ru
 void expect_joins(const std::vector<JoinCase>& cases, const Spec& base) {
   for (const JoinCase& test_case : cases) {
     expect_join(test_case, base, kGro618, test_case.joins);
-    expect_join(test_case, base, kGro612, test_case.joins_612);
+    expect_join(test_case, base, kGro61, test_case.joins_612);
     expect_join(test_case, base, kGro54, test_case.joins_54);
   }
 }
@@ -281,7 +281,7 @@ TEST(GroComplete, MakesTheSuperFrameASenderWouldHaveMade) {
 }
 
 TEST(GroComplete, GathersFinAndPshAndSaysThatCwrWasSeen) {
-  Napi napi(kGro612);
+  Napi napi(kGro61);
   Spec spec{.flags = test::kAck | test::kCwr};
   napi.receive(spec);
   spec = test::following(spec);

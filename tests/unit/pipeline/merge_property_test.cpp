@@ -271,7 +271,7 @@ std::vector<std::uint64_t> seeds() {
 
 TEST(MergeProperty, SplittingGivesBackWhatWasMerged) {
   for (const std::uint64_t seed : seeds())
-    for (const GroRules& rules : {kGro612, kGro618}) {
+    for (const GroRules& rules : {kGro61, kGro618}) {
       SCOPED_TRACE("seed " + std::to_string(seed));
       MergeProperty(seed, rules).run();
       if (HasFailure()) return;
