@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <climits>
 #include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
 
+#include "config/kernel.hpp"
 #include "config/limits.hpp"
 #include "config/literals.hpp"
 #include "config/suggest.hpp"
@@ -84,6 +86,15 @@ void integer(const Given& given, Section& to) {
   }
 }
 
+/// Rounded up, as the kernel rounds its flow tables: roundup_pow_of_two(); 0 stays 0.
+template <auto Member, class Section>
+void flow_entries(const Given& given, Section& to) {
+  if (const auto number = integer_of(given, given.value)) {
+    const auto entries = static_cast<std::uint32_t>(*number);
+    to.*Member = entries == 0 ? 0 : std::bit_ceil(entries);
+  }
+}
+
 std::uint32_t element(std::int64_t number, std::uint32_t) {
   return static_cast<std::uint32_t>(number);
 }
@@ -108,6 +119,13 @@ void cpu_list(const Given& given, Section& to) {
   }
 }
 
+/// The same in ascending order: a mask in the kernel.
+template <auto Member, class Section>
+void cpu_mask(const Given& given, Section& to) {
+  cpu_list<Member>(given, to);
+  std::ranges::sort(to.*Member);
+}
+
 template <auto Member, class Section>
 void boolean(const Given& given, Section& to) {
   if (const auto* flag = std::get_if<bool>(&given.value.data)) {
@@ -119,7 +137,6 @@ void boolean(const Given& given, Section& to) {
 
 template <class Enum>
 using Choice = std::pair<std::string_view, Enum>;
-constexpr std::array kKernels = {Choice<KernelVersion>{"6.18", KernelVersion::v6_18}};
 constexpr std::array kArrivals = {Choice<Arrival>{"burst", Arrival::burst},
                                   Choice<Arrival>{"inline", Arrival::inline_}};
 constexpr std::array kDrivers = {Choice<Driver>{"tap", Driver::tap}};
@@ -137,6 +154,26 @@ void choice(const Given& given, Section& to) {
 }
 
 // --- readers, by key ---
+
+void read_hz(const Given& given, Softnet& to) {
+  const auto number = integer_of(given, given.value);
+  if (!number) return;
+  constexpr std::array<std::int64_t, 4> kChoices = {100, 250, 300, 1000};  // kernel/Kconfig.hz
+  if (std::ranges::find(kChoices, *number) == kChoices.end()) {
+    return given.refuse(fmt::format("no kernel is built with HZ = {}", *number));
+  }
+  to.hz = static_cast<std::uint32_t>(*number);
+}
+
+void read_flow_limit_table_len(const Given& given, Softnet& to) {
+  const auto number = integer_of(given, given.value);
+  if (!number) return;
+  const auto length = static_cast<std::uint32_t>(*number);
+  if (!std::has_single_bit(length)) {
+    return given.refuse(fmt::format("flow_limit_table_len = {} is not a power of two", length));
+  }
+  to.flow_limit_table_len = length;
+}
 
 void read_control_socket(const Given& given, Daemon& to) {
   const std::string* path = string_of(given, given.value);
@@ -293,9 +330,33 @@ void read_addresses(const Given& given, End& to) {
   }
 }
 
-void read_rps_cpus(const Given& given, End& to) {
-  cpu_list<&End::rps_cpus>(given, to);
-  std::ranges::sort(to.rps_cpus);
+void read_rx_gro_list(const Given& given) {
+  const auto* flag = std::get_if<bool>(&given.value.data);
+  if (flag == nullptr) return given.refuse_kind(given.value);
+  if (*flag) {
+    given.refuse(
+        "rx_gro_list = true: aggregation by list has no encoding in a virtio-net header, with "
+        "which frames enter a TAP");
+  }
+}
+
+void read_object(const Given& given, Xdp& to) {
+  const std::string* path = string_of(given, given.value);
+  if (path == nullptr) return;
+  if (path->empty() || path->size() >= PATH_MAX || path->find('\0') != std::string::npos) {
+    return given.refuse("object is no file name");
+  }
+  to.object = *path;
+}
+
+void read_program(const Given& given, Xdp& to) {
+  const std::string* name = string_of(given, given.value);
+  if (name == nullptr) return;
+  if (name->empty() || name->size() > kMaxProgramName ||
+      !std::ranges::all_of(*name, [](char c) { return c > ' ' && c < 0x7f; })) {
+    return given.refuse(fmt::format("{} is no program's name", quote(*name)));
+  }
+  to.program = *name;
 }
 
 // --- the tables ---
@@ -348,7 +409,7 @@ const std::array kSoftnetKeys = {
                   .unit = "version",
                   .standard = "\"6.18\"",
                   .example = "\"6.18\"",
-                  .rule = "only \"6.18\" is emulated so far",
+                  .rule = "write \"4.14\", \"5.4\", \"6.1\", \"6.12\" or \"6.18\"",
                   .help = "the kernel whose rules the machine follows"},
                  choice<&Softnet::kernel, kKernels>},
     Key<Softnet>{{.name = "netdev_max_backlog",
@@ -373,12 +434,12 @@ const std::array kSoftnetKeys = {
                  integer<&Softnet::netdev_budget>},
     Key<Softnet>{{.name = "netdev_budget_usecs",
                   .unit = "us",
-                  .standard = "8000",
-                  .example = "8000",
-                  .min = kMinBudgetUsecs,
+                  .standard = "by kernel: 2000 in 4.14, then 2000000 / hz",
+                  .example = "20000",
+                  .min = 0,
                   .max = INT_MAX,
-                  .rule = "write at least 8000: two jiffies at HZ = 250, below which a 6.x kernel "
-                          "answers EINVAL",
+                  .rule = "write at least two jiffies, 2000000 / hz, for a 6.x kernel, which "
+                          "answers EINVAL below; for 4.14 and 5.4 any number from 0",
                   .help = "most time in one net_rx_action"},
                  integer<&Softnet::netdev_budget_usecs>},
     Key<Softnet>{{.name = "dev_weight",
@@ -388,8 +449,56 @@ const std::array kSoftnetKeys = {
                   .min = 1,
                   .max = INT_MAX,
                   .rule = "write at least 1, as a 6.18 kernel requires",
-                  .help = "most frames in one process_backlog"},
+                  .help = "most frames in one process_backlog, times dev_weight_rx_bias"},
                  integer<&Softnet::dev_weight>},
+    Key<Softnet>{{.name = "dev_weight_rx_bias",
+                  .unit = "factor",
+                  .standard = "1",
+                  .example = "1",
+                  .min = 1,
+                  .max = INT_MAX,
+                  .rule = "write at least 1, as a 6.18 kernel requires",
+                  .help = "multiplies dev_weight on the receive side"},
+                 integer<&Softnet::dev_weight_rx_bias>},
+    Key<Softnet>{{.name = "rps_sock_flow_entries",
+                  .unit = "flows",
+                  .standard = "0",
+                  .example = "32768",
+                  .min = 0,
+                  .max = kMaxFlowEntries,
+                  .rule = "write a table size in range; it is rounded up to a power of two, as the "
+                          "kernel does, which goes on to 2^29",
+                  .help = "where RFS remembers which CPU a flow's reader runs on; 0: off"},
+                 flow_entries<&Softnet::rps_sock_flow_entries>},
+    Key<Softnet>{{.name = "flow_limit_cpu_bitmap",
+                  .unit = "emulated CPU numbers",
+                  .standard = "[]",
+                  .example = "[0]",
+                  .min = 0,
+                  .max = kMaxWorkers - 1,
+                  .rule = "write emulated CPUs from 0 to workers - 1, each once",
+                  .help = "CPUs that refuse a flow which fills more than half of a backlog; empty: "
+                          "off"},
+                 cpu_mask<&Softnet::flow_limit_cpu_bitmap>},
+    Key<Softnet>{{.name = "flow_limit_table_len",
+                  .unit = "buckets",
+                  .standard = "4096",
+                  .example = "4096",
+                  .min = 1,
+                  .max = kMaxFlowLimitTable,
+                  .rule = "write a power of two, else the kernel answers EINVAL; its history keeps "
+                          "bucket numbers in 16 bits",
+                  .help = "by which flow limits tell flows apart"},
+                 read_flow_limit_table_len},
+    Key<Softnet>{{.name = "hz",
+                  .unit = "Hz",
+                  .standard = "250",
+                  .example = "1000",
+                  .min = 100,
+                  .max = 1000,
+                  .rule = "write 100, 250, 300 or 1000, the choices of a kernel's configuration",
+                  .help = "ticks of the emulated kernel; its time limits are whole jiffies"},
+                 read_hz},
     Key<Softnet>{{.name = "arrival",
                   .unit = "word",
                   .standard = "\"burst\"",
@@ -399,6 +508,32 @@ const std::array kSoftnetKeys = {
                           "\"inline\": after each frame, as a local sender does"},
                  choice<&Softnet::arrival, kArrivals>},
 };
+
+// The features that a pair gives to both ends, and an end to itself.
+constexpr KeyInfo feature_key(std::string_view name, std::string_view standard,
+                              std::string_view help) {
+  return {.name = name,
+          .unit = "boolean",
+          .standard = standard,
+          .example = standard,
+          .rule = "write true or false",
+          .help = help};
+}
+constexpr KeyInfo kGro = feature_key(
+    "gro", "false", "merge what arrives here into super-frames; from 6.1, or with xdp from 5.4");
+constexpr KeyInfo kTso =
+    feature_key("tso", "true", "send super-frames of TCP; without, the stack segments them");
+constexpr KeyInfo kRxUdpGroForwarding =
+    feature_key("rx_udp_gro_forwarding", "false",
+                "with gro: merge UDP that no local socket asked to merge; from 6.1");
+constexpr KeyInfo kRxGroList = {.name = "rx_gro_list",
+                                .unit = "boolean",
+                                .standard = "false",
+                                .example = "false",
+                                .rule = "write false; rx_udp_gro_forwarding has an encoding",
+                                .help =
+                                    "cannot be had: frames of a list stay apart, and a "
+                                    "virtio-net header knows no list"};
 
 const std::array kPairKeys = {
     Key<PairKeys>{{.name = "name",
@@ -419,10 +554,14 @@ const std::array kPairKeys = {
                    .unit = "version",
                    .standard = "the default machine",
                    .example = "\"6.18\"",
-                   .rule = "only \"6.18\" is emulated so far",
+                   .rule = "write \"4.14\", \"5.4\", \"6.1\", \"6.12\" or \"6.18\"",
                    .help = "instead of softnet: the machine with that version's defaults; the "
                            "default machine itself where it has that version"},
                   choice<&PairKeys::kernel, kKernels>},
+    Key<PairKeys>{kGro, boolean<&PairKeys::gro>},
+    Key<PairKeys>{kTso, boolean<&PairKeys::tso>},
+    Key<PairKeys>{kRxUdpGroForwarding, boolean<&PairKeys::rx_udp_gro_forwarding>},
+    Key<PairKeys>{kRxGroList, [](const Given& given, PairKeys&) { read_rx_gro_list(given); }},
 };
 
 const std::array kEndKeys = {
@@ -489,7 +628,17 @@ const std::array kEndKeys = {
               .max = kMaxWorkers - 1,
               .rule = "write emulated CPUs from 0 to workers - 1, each once",
               .help = "CPUs that RPS may choose for frames to this end; empty: off"},
-             read_rps_cpus},
+             cpu_mask<&End::rps_cpus>},
+    Key<End>{{.name = "rps_flow_cnt",
+              .unit = "flows",
+              .standard = "0",
+              .example = "4096",
+              .min = 0,
+              .max = kMaxFlowEntries,
+              .rule = "write a table size in range; it is rounded up to a power of two, as the "
+                      "kernel does",
+              .help = "RFS flows per receive queue; 0: off, and off without rps_sock_flow_entries"},
+             flow_entries<&End::rps_flow_cnt>},
     Key<End>{{.name = "txqueuelen",
               .unit = "frames",
               .standard = "1000",
@@ -500,6 +649,59 @@ const std::array kEndKeys = {
                       "slot may hold 64 KiB of kernel memory that no sender is charged for",
               .help = "frames in the TAP's transmit ring"},
              integer<&End::txqueuelen>},
+    Key<End>{kGro, boolean<&End::gro>},
+    Key<End>{kTso, boolean<&End::tso>},
+    Key<End>{kRxUdpGroForwarding, boolean<&End::rx_udp_gro_forwarding>},
+    Key<End>{kRxGroList, [](const Given& given, End&) { read_rx_gro_list(given); }},
+};
+
+const std::array kMetadataKeys = {
+    Key<Metadata>{{.name = "mark",
+                   .unit = "number",
+                   .standard = "0",
+                   .example = "7",
+                   .min = 0,
+                   .max = UINT32_MAX,
+                   .rule = "skb->mark has 32 bits",
+                   .help = "skb->mark, as SO_MARK or a firewall sets it"},
+                  integer<&Metadata::mark>},
+    Key<Metadata>{{.name = "priority",
+                   .unit = "number",
+                   .standard = "0",
+                   .example = "3",
+                   .min = 0,
+                   .max = UINT32_MAX,
+                   .rule = "skb->priority has 32 bits",
+                   .help = "skb->priority, as SO_PRIORITY sets it"},
+                  integer<&Metadata::priority>},
+    Key<Metadata>{{.name = "classid",
+                   .unit = "major << 16 + minor",
+                   .standard = "0",
+                   .example = "0x100001",
+                   .min = 0,
+                   .max = UINT32_MAX,
+                   .rule = "a traffic class has 32 bits: 0x100001 is 10:1",
+                   .help = "net_cls.classid of the sending socket's cgroup"},
+                  integer<&Metadata::classid>},
+};
+
+const std::array kXdpKeys = {
+    Key<Xdp>{{.name = "object",
+              .unit = "path",
+              .standard = "required",
+              .example = "\"prog.o\"",
+              .rule = "write the path of an ELF file; one without '/' in front starts where vethd "
+                      "was started",
+              .help = "the object file with the program"},
+             read_object},
+    Key<Xdp>{{.name = "program",
+              .unit = "word",
+              .standard = "required",
+              .example = "\"xdp_pass\"",
+              .rule = "write the name of a function in the object, of at most 127 printable "
+                      "characters",
+              .help = "which program in it"},
+             read_program},
 };
 
 template <class Keys>
@@ -534,7 +736,9 @@ std::vector<SectionInfo> all_keys() {
   return {{"[daemon]", infos(kDaemonKeys)},
           {"[softnet]", infos(kSoftnetKeys)},
           {"[[pair]]", infos(kPairKeys)},
-          {"[pair.a]", infos(kEndKeys)}};
+          {"[pair.a]", infos(kEndKeys)},
+          {"[pair.a.metadata]", infos(kMetadataKeys)},
+          {"[pair.a.xdp]", infos(kXdpKeys)}};
 }
 
 void read_section(const Table& entries, std::string_view section, Daemon& to, Diagnostics& out) {
@@ -548,6 +752,12 @@ void read_section(const Table& entries, std::string_view section, PairKeys& to, 
 }
 void read_section(const Table& entries, std::string_view section, End& to, Diagnostics& out) {
   read_keys(kEndKeys, entries, section, to, out);
+}
+void read_section(const Table& entries, std::string_view section, Metadata& to, Diagnostics& out) {
+  read_keys(kMetadataKeys, entries, section, to, out);
+}
+void read_section(const Table& entries, std::string_view section, Xdp& to, Diagnostics& out) {
+  read_keys(kXdpKeys, entries, section, to, out);
 }
 
 bool is_softnet_key(std::string_view name) {

@@ -38,6 +38,9 @@ struct PairKeys {
   std::string name;
   std::optional<std::string> softnet;
   std::optional<KernelVersion> kernel;
+  std::optional<bool> gro;  // of both ends, where an end says nothing else
+  std::optional<bool> tso;
+  std::optional<bool> rx_udp_gro_forwarding;
   Written written;
 };
 
@@ -46,6 +49,8 @@ void read_section(const Table& entries, std::string_view section, Daemon& to, Di
 void read_section(const Table& entries, std::string_view section, Softnet& to, Diagnostics& out);
 void read_section(const Table& entries, std::string_view section, PairKeys& to, Diagnostics& out);
 void read_section(const Table& entries, std::string_view section, End& to, Diagnostics& out);
+void read_section(const Table& entries, std::string_view section, Metadata& to, Diagnostics& out);
+void read_section(const Table& entries, std::string_view section, Xdp& to, Diagnostics& out);
 
 /// True for the name of a key of [softnet]; anything else in it is a machine.
 bool is_softnet_key(std::string_view name);

@@ -16,10 +16,24 @@ constexpr std::uint32_t kMaxTapMtu = 65535 - 14;  // drivers/net/tun.c: MAX_MTU 
 constexpr std::uint32_t kMinIpv6Mtu = 1280;       // IPV6_MIN_MTU
 constexpr std::uint32_t kMaxTapQueues = 256;      // drivers/net/tun.c: MAX_TAP_QUEUES
 constexpr std::uint32_t kMaxTxQueueLen = 65536;   // 64 Ki frames of 64 KiB: 4 GiB of the kernel's
-constexpr std::uint32_t kMinBudgetUsecs = 2'000'000 / 250;  // two jiffies at HZ = 250
 
 // No arena holds more frames than this; a larger number is a slip of the finger.
 constexpr std::int32_t kMaxQueueFrames = 1 << 20;
+
+// rps_sock_flow_entries and rps_flow_cnt: eight times the 32768 that the kernel's scaling.rst
+// suggests for a busy server. The kernel goes on to 2^29, 2 GiB of entries that are no frame's.
+constexpr std::int32_t kMaxFlowEntries = 1 << 18;
+
+// net/core/dev.h: struct sd_flow_limit keeps bucket numbers in 16 bits.
+constexpr std::int32_t kMaxFlowLimitTable = 1 << 16;
+
+// Largest mtu of the sender while its peer has an XDP program, on x86-64: a page less headroom,
+// struct skb_shared_info and Ethernet header; drivers/net/veth.c: veth_xdp_set().
+constexpr std::uint32_t kMaxXdpMtu = 4096 - 256 - 320 - 14;
+// More where the program takes fragments: MAX_SKB_FRAGS pages, from 6.x on.
+constexpr std::uint32_t kMaxXdpFragsMtu = kMaxXdpMtu + 17 * 4096;
+
+constexpr std::size_t kMaxProgramName = 127;  // of a BPF program; the kernel's own BTF limit
 
 constexpr std::size_t kMaxNameLength = 63;  // of a pair or a machine
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/kernel.hpp"
 #include "config/keys.hpp"
 #include "config/limits.hpp"
 #include "config/literals.hpp"
@@ -25,6 +26,25 @@ namespace vethd::config {
 namespace {
 
 constexpr std::string_view kDefaultMachine = "default";
+
+bool is_reserved(std::string_view machine) {
+  return machine == kDefaultMachine || std::ranges::any_of(kKernels, [&](const auto& kernel) {
+           return machine == implicit_machine(kernel.second);
+         });
+}
+
+/// What a pair says of both ends, unless the end says something itself.
+struct SharedFeature {
+  std::string_view name;
+  std::optional<bool> PairKeys::* both;
+  bool End::* own;
+};
+constexpr std::array kSharedFeatures = {
+    SharedFeature{"gro", &PairKeys::gro, &End::gro},
+    SharedFeature{"tso", &PairKeys::tso, &End::tso},
+    SharedFeature{"rx_udp_gro_forwarding", &PairKeys::rx_udp_gro_forwarding,
+                  &End::rx_udp_gro_forwarding},
+};
 
 class Parser {
  public:
@@ -76,21 +96,31 @@ class Parser {
     Softnet& standard = config_.machines.front();
     standard.written.section = entry.value.where;
     read_section(keys, "[softnet]", standard, out_);
+    set_default_budget(standard);
     for (const Entry* machine : machines) read_machine(*machine);
   }
 
   void read_machine(const Entry& entry) {
-    if (!is_plain_name(entry.key) || entry.key == kDefaultMachine) {
+    if (!is_plain_name(entry.key) || is_reserved(entry.key)) {
       out_.add(entry.where, fmt::format("{} cannot be a machine's name", quote(entry.key)),
                "write 1 to 63 printable characters without '/' or blanks; \"default\" is [softnet] "
-               "itself");
+               "itself, \"kernel-V\" the machine of pairs with kernel = V");
       return;
     }
     Softnet machine = config_.machines.front();
     machine.name = entry.key;
     machine.written = {.keys = {}, .section = entry.value.where};
     read_section(std::get<Table>(entry.value.data), "[softnet." + entry.key + "]", machine, out_);
+    set_default_budget(machine);
     config_.machines.push_back(std::move(machine));
+  }
+
+  /// The one default that depends on other keys; said in [softnet], it holds for all machines.
+  void set_default_budget(Softnet& machine) {
+    constexpr std::string_view kKey = "netdev_budget_usecs";
+    if (machine.written.find(kKey) != nullptr) return;
+    if (config_.machines.front().written.find(kKey) != nullptr) return;
+    machine.netdev_budget_usecs = default_budget_usecs(machine.kernel, machine.hz);
   }
 
   void read_pairs(const Value& value) {
@@ -131,6 +161,7 @@ class Parser {
       }
     }
     read_section(own, "[[pair]]", keys, out_);
+    for (End* end : {&pair.a, &pair.b}) share_features(keys, *end);
     require(keys.written, "name", "a [[pair]]", "\"web\"");
     if (!a) out_.add(where, "a [[pair]] without [pair.a]", "write its end a");
     if (!b) out_.add(where, "a [[pair]] without [pair.b]", "write its end b");
@@ -145,14 +176,52 @@ class Parser {
     if (table == nullptr) return refuse_section(entry, section);
     end.where = entry.value.where;
     end.written.section = entry.value.where;
-    read_section(*table, section, end, out_);
+    Table own;
+    for (const Entry& inner : *table) {
+      if (inner.key == "metadata") {
+        read_metadata(inner, inner_section(section, inner.key), end.metadata);
+      } else if (inner.key == "xdp") {
+        read_xdp(inner, inner_section(section, inner.key), end);
+      } else {
+        own.push_back(inner);
+      }
+    }
+    read_section(own, section, end, out_);
     require(end.written, "ifname", section, "\"veth0\"");
   }
 
-  /// A pair's kernel without softnet means the implicit machine of that version. While one version
-  /// is emulated, every machine has it, and the implicit one is the default machine itself.
+  static std::string inner_section(std::string_view section, std::string_view name) {
+    return fmt::format("{}.{}]", section.substr(0, section.size() - 1), name);
+  }
+
+  void read_metadata(const Entry& entry, const std::string& section, Metadata& metadata) {
+    const auto* table = std::get_if<Table>(&entry.value.data);
+    if (table == nullptr) return refuse_section(entry, section);
+    metadata.written.section = entry.value.where;
+    read_section(*table, section, metadata, out_);
+  }
+
+  void read_xdp(const Entry& entry, const std::string& section, End& end) {
+    const auto* table = std::get_if<Table>(&entry.value.data);
+    if (table == nullptr) return refuse_section(entry, section);
+    Xdp& xdp = end.xdp.emplace();
+    xdp.where = entry.value.where;
+    xdp.written.section = entry.value.where;
+    read_section(*table, section, xdp, out_);
+    require(xdp.written, "object", section, "\"prog.o\"");
+    require(xdp.written, "program", section, "\"xdp_pass\"");
+  }
+
+  static void share_features(const PairKeys& keys, End& end) {
+    for (const SharedFeature& feature : kSharedFeatures) {
+      const Written::Key* both = keys.written.find(feature.name);
+      if (both == nullptr || !both->accepted || end.written.find(feature.name) != nullptr) continue;
+      end.*feature.own = *(keys.*feature.both);
+      end.written.keys.push_back(*both);
+    }
+  }
+
   MachineId machine_of(const PairKeys& keys) {
-    static_assert(static_cast<int>(KernelVersion::v6_18) == 0);
     const auto* softnet = keys.written.find("softnet");
     const auto* kernel = keys.written.find("kernel");
     if (softnet != nullptr && kernel != nullptr) {
@@ -160,7 +229,7 @@ class Parser {
                "keep one of them: a machine has its own kernel",
                Note{softnet->where, "softnet is here"});
     }
-    if (!keys.softnet) return {0};
+    if (!keys.softnet) return keys.kernel ? machine_of(*keys.kernel) : MachineId{0};
     const auto& machines = config_.machines;
     const auto found = std::ranges::find(machines, *keys.softnet, &Softnet::name);
     if (found != machines.end()) {
@@ -171,6 +240,22 @@ class Parser {
     out_.add(softnet->where, fmt::format("there is no machine {}", quote(*keys.softnet)),
              suggest(*keys.softnet, names));
     return {0};
+  }
+
+  /// The default machine where it has that version, else one with the version's defaults.
+  MachineId machine_of(KernelVersion version) {
+    auto& machines = config_.machines;
+    if (machines.front().kernel == version) return {0};
+    const std::string name = implicit_machine(version);
+    const auto found = std::ranges::find(machines, name, &Softnet::name);
+    const auto index = static_cast<std::uint32_t>(found - machines.begin());
+    if (found == machines.end()) {
+      Softnet& machine = machines.emplace_back();
+      machine.name = name;
+      machine.kernel = version;
+      machine.netdev_budget_usecs = default_budget_usecs(version, machine.hz);
+    }
+    return {index};
   }
 
   void require(const Written& written, std::string_view key, std::string_view section,

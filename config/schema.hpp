@@ -21,6 +21,8 @@ namespace vethd::config {
 struct Location {
   std::uint32_t line = 0;    // 1-based; 0: nowhere, a default
   std::uint32_t column = 0;  // 1-based, in characters
+
+  friend bool operator==(const Location&, const Location&) = default;
 };
 
 /// The keys of one section that the file gives, and where.
@@ -60,7 +62,7 @@ struct Daemon {
   Written written;
 };
 
-enum class KernelVersion : std::uint8_t { v6_18 };
+enum class KernelVersion : std::uint8_t { v4_14, v5_4, v6_1, v6_12, v6_18 };  // oldest first
 enum class Arrival : std::uint8_t {
   burst,   // one softirq after a batch, as a softirq sender causes
   inline_  // one softirq per frame, as a local sender causes
@@ -72,7 +74,7 @@ struct Softnet {
   KernelVersion kernel = KernelVersion::v6_18;
   std::int32_t netdev_max_backlog = 1000;               // frames, per emulated CPU
   std::int32_t netdev_budget = 300;                     // frames per net_rx_action
-  std::chrono::microseconds netdev_budget_usecs{8000};  // 2e6 / HZ at HZ = 250
+  std::chrono::microseconds netdev_budget_usecs{8000};  // default by kernel and hz
   std::int32_t dev_weight = 64;                         // frames per process_backlog
   std::int32_t dev_weight_rx_bias = 1;                  // factor on it
   std::uint32_t rps_sock_flow_entries = 0;              // a power of two; 0: no RFS

@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "config/kernel.hpp"
 #include "config/limits.hpp"
 
 namespace vethd::config {
@@ -51,6 +53,46 @@ void check_daemon(const Daemon& daemon, const Host& host, Diagnostics& out) {
   }
 }
 
+void check_cpus(const std::vector<CpuId>& cpus, std::string_view key, const Written& written,
+                const Daemon& daemon, Diagnostics& out) {
+  if (daemon.written.refused("workers")) return;
+  for (const CpuId cpu : cpus) {
+    if (cpu.value < daemon.workers) continue;
+    out.add(written.at(key),
+            fmt::format("{} names emulated CPU {} of {} workers", key, cpu.value, daemon.workers),
+            fmt::format("write CPUs from 0 to {}", daemon.workers - 1));
+  }
+}
+
+/// Keys that a machine has from [softnet] are complained about there.
+void check_machine(const Softnet& machine, const Daemon& daemon, Diagnostics& out) {
+  const Written& written = machine.written;
+  if (written.find("flow_limit_cpu_bitmap") != nullptr) {
+    check_cpus(machine.flow_limit_cpu_bitmap, "flow_limit_cpu_bitmap", written, daemon, out);
+  }
+}
+
+/// The one rule that depends on other keys: a machine may have any of the three from [softnet].
+void check_budget(const Softnet& machine, const Softnet& standard, Diagnostics& out) {
+  constexpr std::array<std::string_view, 3> kKeys = {"netdev_budget_usecs", "kernel", "hz"};
+  const Written& written = machine.written;
+  const auto given = [&](auto key) { return written.find(key) != nullptr; };
+  const auto bad = [&](auto key) { return written.refused(key) || standard.written.refused(key); };
+  if (std::ranges::none_of(kKeys, given) || std::ranges::any_of(kKeys, bad)) return;
+  const auto least = least_budget_usecs(machine.kernel, machine.hz);
+  if (machine.netdev_budget_usecs >= least) return;
+  std::optional<Note> note;
+  if (!given(kKeys[0])) {
+    note = Note{standard.written.at(kKeys[0]), "netdev_budget_usecs is here"};
+  }
+  out.add(written.at(kKeys[0]),
+          fmt::format("netdev_budget_usecs = {} in a machine of kernel {} with hz = {}",
+                      machine.netdev_budget_usecs.count(), name_of(machine.kernel), machine.hz),
+          fmt::format("write at least {}: below two jiffies a 6.x kernel answers EINVAL",
+                      least.count()),
+          std::move(note));
+}
+
 /// What two interfaces must not share. A name and its path below /run/netns are one namespace.
 std::string place_of(const End& end) {
   constexpr std::array<std::string_view, 2> kNamed = {"/run/netns/", "/var/run/netns/"};
@@ -70,14 +112,100 @@ void check_end(const End& end, const Daemon& daemon, Diagnostics& out) {
                         kMinIpv6Mtu),
             Note{end.written.at("mtu"), "mtu is here"});
   }
-  if (daemon.written.refused("workers")) return;
-  for (const CpuId cpu : end.rps_cpus) {
-    if (cpu.value < daemon.workers) continue;
-    out.add(end.written.at("rps_cpus"),
-            fmt::format("rps_cpus names emulated CPU {} of {} workers", cpu.value, daemon.workers),
-            fmt::format("write CPUs from 0 to {}", daemon.workers - 1));
-  }
+  check_cpus(end.rps_cpus, "rps_cpus", end.written, daemon, out);
 }
+
+/// What the ends of a pair want and the kernel of its machine cannot do.
+class KernelRules {
+ public:
+  KernelRules(const Pair& pair, const Config& config, const Host& host, Diagnostics& out)
+      : pair_(pair),
+        machine_(config.machines[pair.machine.value]),
+        standard_(config.machines.front()),
+        host_(host),
+        out_(out) {}
+
+  void check() {
+    if (kernel_is_unknown()) return;
+    for (const End* end : {&pair_.a, &pair_.b}) {
+      // veth merges where it polls: from 5.4 on for XDP, from about 5.13 on if asked to.
+      const bool polls = end->xdp && machine_.kernel >= KernelVersion::v5_4;
+      if (end->gro && !polls) check_gro(*end, "gro");
+      if (end->rx_udp_gro_forwarding) check_gro(*end, "rx_udp_gro_forwarding");
+    }
+    if (pair_.a.xdp) check_xdp(pair_.a, *pair_.a.xdp, pair_.b);
+    if (pair_.b.xdp) check_xdp(pair_.b, *pair_.b.xdp, pair_.a);
+  }
+
+ private:
+  [[nodiscard]] bool kernel_is_unknown() const {
+    return pair_.written.refused("kernel") || pair_.written.refused("softnet") ||
+           machine_.written.refused("kernel") || standard_.written.refused("kernel");
+  }
+
+  [[nodiscard]] std::optional<Note> kernel_note() const {
+    for (const Written* written : {&pair_.written, &machine_.written, &standard_.written}) {
+      if (written->find("kernel") != nullptr) return Note{written->at("kernel"), "kernel is here"};
+    }
+    return std::nullopt;
+  }
+
+  void check_gro(const End& end, std::string_view key) {
+    if (machine_.kernel >= KernelVersion::v6_1) return;
+    const Location here = end.written.at(key);
+    // What the pair says for both ends is wrong once.
+    if (&end == &pair_.b && pair_.a.written.find(key) != nullptr &&
+        pair_.a.written.at(key) == here) {
+      return;
+    }
+    out_.add(here, fmt::format("{} = true on kernel {}", key, name_of(machine_.kernel)),
+             "write false, or take kernel 6.1 or later: before about 5.13 veth has no NAPI without "
+             "XDP, and without NAPI nothing merges",
+             kernel_note());
+  }
+
+  /// Emulates  drivers/net/veth.c: veth_xdp_set(), its refusals.
+  void check_xdp(const End& end, const Xdp& xdp, const End& peer) {
+    if (machine_.kernel < KernelVersion::v5_4) {
+      out_.add(xdp.where, fmt::format("xdp on kernel {}", name_of(machine_.kernel)),
+               "take kernel 5.4 or later: veth has no ndo_bpf there (EOPNOTSUPP)", kernel_note());
+      return;
+    }
+    const bool many_pages = takes_frags(xdp) && machine_.kernel >= KernelVersion::v6_1;
+    const std::uint32_t max_mtu = many_pages ? kMaxXdpFragsMtu : kMaxXdpMtu;
+    if (peer.mtu > max_mtu && !peer.written.refused("mtu")) {
+      out_.add(xdp.where, fmt::format("xdp while the peer has mtu = {}", peer.mtu),
+               fmt::format("lower the peer's mtu to {}: one page must hold its frames{} (ERANGE)",
+                           max_mtu,
+                           machine_.kernel >= KernelVersion::v6_1
+                               ? ", unless the program takes fragments (SEC \"xdp.frags\")"
+                               : ""),
+               Note{peer.written.at("mtu"), "its mtu is here"});
+    }
+    if (end.queues < peer.queues && !end.written.refused("queues")) {
+      out_.add(xdp.where,
+               fmt::format("xdp with queues = {} while the peer has {}", end.queues, peer.queues),
+               "give this end as many: each queue of the sender needs its own here (ENOSPC)",
+               Note{peer.written.at("queues"), "the peer's are here"});
+    }
+  }
+
+  bool takes_frags(const Xdp& xdp) {
+    if (!host_.inspect_xdp || xdp.object.empty() || xdp.program.empty()) return false;
+    const auto program = host_.inspect_xdp(xdp.object, xdp.program);
+    if (program) return program->frags;
+    const Error& error = program.error();
+    out_.add(xdp.where, Error{.code = error.code, .doing = error.doing, .hint = {}}.text(),
+             error.hint);
+    return false;
+  }
+
+  const Pair& pair_;
+  const Softnet& machine_;
+  const Softnet& standard_;
+  const Host& host_;
+  Diagnostics& out_;
+};
 
 class Uniqueness {
  public:
@@ -131,6 +259,10 @@ Result<Host> this_host() {
 void validate(Config& config, const Host& host, Diagnostics& out) {
   resolve_host(config.daemon, host);
   check_daemon(config.daemon, host, out);
+  for (const Softnet& machine : config.machines) {
+    check_machine(machine, config.daemon, out);
+    check_budget(machine, config.machines.front(), out);
+  }
   Uniqueness unique(out);
   for (const Pair& pair : config.pairs) {
     unique.pair(pair);
@@ -139,6 +271,7 @@ void validate(Config& config, const Host& host, Diagnostics& out) {
     check_macs(pair, out);
     check_end(pair.a, config.daemon, out);
     check_end(pair.b, config.daemon, out);
+    KernelRules(pair, config, host, out).check();
   }
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "config/diagnostics.hpp"
@@ -10,9 +12,17 @@
 
 namespace vethd::config {
 
+/// What an object file says of an XDP program in it.
+struct XdpProgram {
+  bool frags = false;  // takes frames that lie in several pages
+};
+
 /// What validation knows of the machine it runs on.
 struct Host {
   std::vector<std::uint32_t> online_cpus;  // numbers of the CPUs this process may use, ascending
+  /// Finds a program in an object file. Unset: programs are taken as named, without fragments.
+  std::function<Result<XdpProgram>(const std::string& object, const std::string& program)>
+      inspect_xdp = {};
 };
 
 /// Asks the kernel; main's part.

@@ -51,8 +51,7 @@ Result<HashKey> random_key() {
 }
 
 const Rules& rules_of(config::KernelVersion version) {
-  static_cast<void>(version);
-  return kRules618;
+  return *kAllRules[static_cast<std::size_t>(version)];
 }
 
 Sysctls sysctls_of(const config::Softnet& softnet) {

@@ -37,6 +37,13 @@ inline std::string with_end_a(std::string_view lines) {
          "\n" + (lines.find("ifname") == lines.npos ? "ifname = \"veth0\"\n" : "");
 }
 
+inline std::string with_metadata(std::string_view lines) {
+  return with_end_a("") + "[pair.a.metadata]\n" + std::string(lines) + "\n";
+}
+inline std::string with_xdp(std::string_view lines) {
+  return with_end_a("") + "[pair.a.xdp]\n" + std::string(lines) + "\n";
+}
+
 inline std::expected<Config, Diagnostics> parse_text(std::string_view text) {
   return parse(text, "t.toml", kHost);
 }

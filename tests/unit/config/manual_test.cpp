@@ -25,6 +25,11 @@ std::string with_key(std::string_view section, const KeyInfo& key, std::string_v
     return with_daemon("workers = 2\n" + (key.name == "workers" ? "" : line));
   if (section == "[softnet]") return with_softnet(line);
   if (section == "[pair.a]") return with_end_a(line);
+  if (section == "[pair.a.metadata]") return with_metadata(line);
+  if (section == "[pair.a.xdp]") {
+    const bool object = key.name == "object";
+    return with_xdp(line + (object ? "\nprogram = \"p\"" : "\nobject = \"o\""));
+  }
   if (key.name == "name") {
     return "[[pair]]\n" + line + "\n[pair.a]\nifname = \"a\"\n[pair.b]\nifname = \"b\"\n";
   }
@@ -53,8 +58,8 @@ TEST(Manual, GivesExamplesAndDefaultsThatAreAccepted) {
     for (const KeyInfo& key : section.keys) {
       accepted(with_key(section.name, key, key.example));
       const char first = key.standard.front();
-      const bool literal =
-          first == '"' || first == '[' || (first >= '0' && first <= '9') || key.standard == "true";
+      const bool literal = first == '"' || first == '[' || (first >= '0' && first <= '9') ||
+                           key.standard == "true" || key.standard == "false";
       if (literal) accepted(with_key(section.name, key, key.standard));
     }
   }

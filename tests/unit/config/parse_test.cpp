@@ -30,6 +30,11 @@ TEST(Parse, GivesDefaultsToWhatIsLeftOut) {
   EXPECT_EQ(softnet.netdev_budget, 300);
   EXPECT_EQ(softnet.netdev_budget_usecs, std::chrono::microseconds(8000));
   EXPECT_EQ(softnet.dev_weight, 64);
+  EXPECT_EQ(softnet.dev_weight_rx_bias, 1);
+  EXPECT_EQ(softnet.rps_sock_flow_entries, 0U);
+  EXPECT_TRUE(softnet.flow_limit_cpu_bitmap.empty());
+  EXPECT_EQ(softnet.flow_limit_table_len, 4096U);
+  EXPECT_EQ(softnet.hz, 250U);
   EXPECT_EQ(softnet.arrival, Arrival::burst);
   ASSERT_EQ(config.pairs.size(), 1U);
   EXPECT_EQ(config.pairs[0].name, "p");
@@ -43,7 +48,13 @@ TEST(Parse, GivesDefaultsToWhatIsLeftOut) {
   EXPECT_TRUE(end.addresses.empty());
   EXPECT_EQ(end.queues, 1U);
   EXPECT_TRUE(end.rps_cpus.empty());
+  EXPECT_EQ(end.rps_flow_cnt, 0U);
   EXPECT_EQ(end.txqueuelen, 1000U);
+  EXPECT_FALSE(end.gro);  // as a fresh veth is
+  EXPECT_TRUE(end.tso);
+  EXPECT_FALSE(end.rx_udp_gro_forwarding);
+  EXPECT_EQ(end.metadata.mark, 0U);
+  EXPECT_FALSE(end.xdp);
 }
 
 TEST(Parse, ReadsEveryKeyOfDaemon) {
@@ -61,13 +72,51 @@ TEST(Parse, ReadsEveryKeyOfDaemon) {
 TEST(Parse, ReadsEveryKeyOfSoftnet) {
   const Config config =
       accepted(with_softnet("kernel = \"6.18\"\nnetdev_max_backlog = 0\nnetdev_budget = 1\n"
-                            "netdev_budget_usecs = 20000\ndev_weight = 2\narrival = \"inline\""));
+                            "netdev_budget_usecs = 20000\ndev_weight = 2\narrival = \"inline\"\n"
+                            "dev_weight_rx_bias = 3\nrps_sock_flow_entries = 1000\nhz = 300\n"
+                            "flow_limit_cpu_bitmap = [3, 0]\nflow_limit_table_len = 1"));
   const Softnet& softnet = config.machines[0];
   EXPECT_EQ(softnet.netdev_max_backlog, 0);
   EXPECT_EQ(softnet.netdev_budget, 1);
   EXPECT_EQ(softnet.netdev_budget_usecs, std::chrono::milliseconds(20));
   EXPECT_EQ(softnet.dev_weight, 2);
   EXPECT_EQ(softnet.arrival, Arrival::inline_);
+  EXPECT_EQ(softnet.dev_weight_rx_bias, 3);
+  EXPECT_EQ(softnet.rps_sock_flow_entries, 1024U);  // rounded up, as the kernel does
+  EXPECT_EQ(softnet.hz, 300U);
+  EXPECT_EQ(softnet.flow_limit_cpu_bitmap, (std::vector<CpuId>{{0}, {3}}));
+  EXPECT_EQ(softnet.flow_limit_table_len, 1U);
+}
+
+TEST(Parse, KnowsFiveKernelsAndTheirTimeBudgets) {
+  const struct {
+    std::string_view version;
+    KernelVersion kernel;
+    unsigned hz;
+    int usecs;  // of a fresh kernel
+  } kCases[] = {
+      {"4.14", KernelVersion::v4_14, 250, 2000}, {"4.14", KernelVersion::v4_14, 100, 2000},
+      {"5.4", KernelVersion::v5_4, 250, 8000},   {"5.4", KernelVersion::v5_4, 100, 20000},
+      {"6.1", KernelVersion::v6_1, 300, 6666},   {"6.12", KernelVersion::v6_12, 1000, 2000},
+      {"6.18", KernelVersion::v6_18, 250, 8000},
+  };
+  for (const auto& [version, kernel, hz, usecs] : kCases) {
+    const Config config = accepted(
+        with_softnet("kernel = \"" + std::string(version) + "\"\nhz = " + std::to_string(hz)));
+    EXPECT_EQ(config.machines[0].kernel, kernel);
+    EXPECT_EQ(config.machines[0].netdev_budget_usecs, std::chrono::microseconds(usecs));
+  }
+}
+
+TEST(Parse, GivesEachMachineTheTimeBudgetOfItsKernelUnlessSoftnetSaysOne) {
+  const std::string machines = "[softnet.old]\nkernel = \"4.14\"\n[softnet.slow]\nhz = 100\n";
+  const Config fresh = accepted(machines + std::string(kPair));
+  EXPECT_EQ(fresh.machines[1].netdev_budget_usecs, std::chrono::microseconds(2000));
+  EXPECT_EQ(fresh.machines[2].netdev_budget_usecs, std::chrono::microseconds(20000));
+  const Config said =
+      accepted("[softnet]\nnetdev_budget_usecs = 30000\n" + machines + std::string(kPair));
+  EXPECT_EQ(said.machines[1].netdev_budget_usecs, std::chrono::microseconds(30000));
+  EXPECT_EQ(said.machines[2].netdev_budget_usecs, std::chrono::microseconds(30000));
 }
 
 TEST(Parse, ReadsEveryKeyOfAnEnd) {
@@ -75,7 +124,8 @@ TEST(Parse, ReadsEveryKeyOfAnEnd) {
       accepted(with_end_a("driver = \"tap\"\nnetns = \"/proc/1/ns/net\"\nifname = \"left\"\n"
                           "mac = \"02:00:00:00:00:0A\"\nmtu = 9000\n"
                           "addresses = [\"192.168.1.1/24\", \"fd00::1/64\"]\nqueues = 3\n"
-                          "rps_cpus = [3, 1]\ntxqueuelen = 8192"));
+                          "rps_cpus = [3, 1]\nrps_flow_cnt = 5\ntxqueuelen = 8192\n"
+                          "gro = true\ntso = false\nrx_udp_gro_forwarding = true"));
   const End& end = config.pairs[0].a;
   EXPECT_EQ(end.netns, (NetnsRef{NetnsRef::Kind::path, "/proc/1/ns/net"}));
   EXPECT_EQ(end.ifname, "left");
@@ -86,7 +136,40 @@ TEST(Parse, ReadsEveryKeyOfAnEnd) {
   EXPECT_EQ(end.addresses[1].text, "fd00::1/64");
   EXPECT_EQ(end.queues, 3U);
   EXPECT_EQ(end.rps_cpus, (std::vector<CpuId>{{1}, {3}}));  // ascending, as in the kernel's mask
+  EXPECT_EQ(end.rps_flow_cnt, 8U);                          // rounded up
   EXPECT_EQ(end.txqueuelen, 8192U);
+  EXPECT_TRUE(end.gro);
+  EXPECT_FALSE(end.tso);
+  EXPECT_TRUE(end.rx_udp_gro_forwarding);
+}
+
+TEST(Parse, ReadsMetadataAndXdpOfAnEnd) {
+  const Metadata metadata =
+      accepted(with_metadata("mark = 4294967295\npriority = 3\nclassid = 0x100001"))
+          .pairs[0]
+          .a.metadata;
+  EXPECT_EQ(metadata.mark, 4294967295U);
+  EXPECT_EQ(metadata.priority, 3U);
+  EXPECT_EQ(metadata.classid, 0x100001U);
+  const End end = accepted(with_xdp("object = \"dir/prog.o\"\nprogram = \"pass\"")).pairs[0].a;
+  ASSERT_TRUE(end.xdp);
+  EXPECT_EQ(end.xdp->object, "dir/prog.o");
+  EXPECT_EQ(end.xdp->program, "pass");
+}
+
+TEST(Parse, GivesAPairsFeaturesToBothEndsUnlessAnEndHasItsOwn) {
+  const Pair pair = accepted(
+                        "[[pair]]\nname = \"p\"\ngro = true\ntso = false\n"
+                        "rx_udp_gro_forwarding = true\nrx_gro_list = false\n"
+                        "[pair.a]\nifname = \"v\"\n"
+                        "[pair.b]\nifname = \"w\"\ngro = false\ntso = true\n")
+                        .pairs[0];
+  EXPECT_TRUE(pair.a.gro);
+  EXPECT_FALSE(pair.a.tso);
+  EXPECT_TRUE(pair.a.rx_udp_gro_forwarding);
+  EXPECT_FALSE(pair.b.gro);
+  EXPECT_TRUE(pair.b.tso);
+  EXPECT_TRUE(pair.b.rx_udp_gro_forwarding);
 }
 
 TEST(Parse, TakesANamespaceByPidOrTheDaemonsOwn) {
@@ -112,6 +195,18 @@ TEST(Parse, LetsMachinesInheritFromSoftnetWhereverItStands) {
 TEST(Parse, TakesAPairsKernelAsTheDefaultMachineOfThatVersion) {
   EXPECT_EQ(accepted(with_pair("kernel = \"6.18\"")).pairs[0].machine.value, 0U);
   EXPECT_EQ(accepted(with_pair("softnet = \"default\"")).pairs[0].machine.value, 0U);
+  const Config config =
+      accepted("[softnet]\nnetdev_max_backlog = 5\n" + with_pair("kernel = \"4.14\"") +
+               "[[pair]]\nname = \"q\"\nkernel = \"4.14\"\n[pair.a]\nifname = \"x\"\n"
+               "[pair.b]\nifname = \"y\"\n");
+  ASSERT_EQ(config.machines.size(), 2U);  // both pairs are on one machine
+  const Softnet& machine = config.machines[1];
+  EXPECT_EQ(machine.name, "kernel-4.14");
+  EXPECT_EQ(machine.kernel, KernelVersion::v4_14);
+  EXPECT_EQ(machine.netdev_max_backlog, 1000);
+  EXPECT_EQ(machine.netdev_budget_usecs, std::chrono::microseconds(2000));
+  EXPECT_EQ(config.pairs[0].machine.value, 1U);
+  EXPECT_EQ(config.pairs[1].machine.value, 1U);
 }
 
 struct Refusal {
@@ -171,14 +266,24 @@ TEST(Parse, RefusesWrongDaemonKeys) {
 
 TEST(Parse, RefusesWrongSoftnetKeys) {
   const Refusal kRefusals[] = {
-      {"kernel = \"6.1\"", "10", "kernel = '6.1' is not known", "only \"6.18\" is emulated"},
+      {"kernel = \"4.15\"", "10", "kernel = '4.15' is not known", "\"4.14\", \"5.4\", \"6.1\""},
       {"kernel = 6.18", "10", "kernel cannot be a float", "as in kernel = \"6.18\""},
       {"netdev_max_backlog = -1", "22", "not in 0..1048576", "the kernel checks nothing"},
       {"netdev_max_backlog = 1048577", "22", "not in 0..1048576", "allocated at start"},
       {"netdev_max_backlog = {}", "22", "cannot be a table", "as in netdev_max_backlog = 1000"},
       {"netdev_budget = 0", "17", "not in 1..2147483647", "ends in time_squeeze"},
       {"netdev_budget = 2147483648", "17", "not in 1..2147483647", "write at least 1"},
-      {"netdev_budget_usecs = 7999", "23", "not in 8000..", "two jiffies at HZ = 250"},
+      {"netdev_budget_usecs = -1", "23", "not in 0..2147483647", "for a 6.x kernel"},
+      {"dev_weight_rx_bias = 0", "22", "not in 1..2147483647", "as a 6.18 kernel requires"},
+      {"rps_sock_flow_entries = -1", "25", "not in 0..262144", "rounded up to a power of two"},
+      {"rps_sock_flow_entries = 262145", "25", "not in 0..262144", "which goes on to 2^29"},
+      {"flow_limit_cpu_bitmap = 1", "25", "cannot be an integer", "from 0 to workers - 1"},
+      {"flow_limit_cpu_bitmap = [0, 0]", "29", "CPU 0 is listed twice", "each once"},
+      {"flow_limit_table_len = 0", "24", "not in 1..65536", "write a power of two"},
+      {"flow_limit_table_len = 1000", "24", "= 1000 is not a power of two", "answers EINVAL"},
+      {"flow_limit_table_len = 131072", "24", "not in 1..65536", "bucket numbers in 16 bits"},
+      {"hz = 99", "6", "hz = 99 is not in 100..1000", "write 100, 250, 300 or 1000"},
+      {"hz = 200", "6", "no kernel is built with HZ = 200", "write 100, 250, 300 or 1000"},
       {"dev_weight = 0", "14", "not in 1..2147483647", "as a 6.18 kernel requires"},
       {"arrival = \"batch\"", "11", "'batch' is not known", "\"burst\" or \"inline\""},
       {"arrival = 1", "11", "cannot be an integer", "\"burst\" or \"inline\""},
@@ -195,7 +300,9 @@ TEST(Parse, RefusesWrongPairKeys) {
       {"softnet = \"small\"", "11", "there is no machine 'small'", "known: default"},
       {"softnet = \"defualt\"", "11", "no machine 'defualt'", "did you mean 'default'?"},
       {"softnet = 1", "11", "softnet cannot be an integer", "the NAME of a [softnet.NAME]"},
-      {"kernel = \"5.4\"", "10", "kernel = '5.4' is not known", "only \"6.18\" is emulated"},
+      {"kernel = \"5.5\"", "10", "kernel = '5.5' is not known", "\"6.12\" or \"6.18\""},
+      {"gro = 1", "7", "gro cannot be an integer", "write true or false"},
+      {"rx_gro_list = true", "15", "no encoding in a virtio-net header", "write false"},
       {"names = \"x\"", "1", "unknown key 'names' in [[pair]]", "did you mean 'name'?"},
   };
   for (const Refusal& refusal : kRefusals) expect_refused(with_pair(refusal.line), 3, refusal);
@@ -256,11 +363,38 @@ TEST(Parse, RefusesWrongEndKeys) {
       {"rps_cpus = [256]", "13", "not in 0..255", "from 0 to workers - 1"},
       {"rps_cpus = [1, 1]", "16", "CPU 1 is listed twice", "each once"},
       {"rps_cpus = \"all\"", "12", "rps_cpus cannot be a string", "as in rps_cpus = [0]"},
+      {"rps_flow_cnt = 262145", "16", "not in 0..262144", "rounded up to a power of two"},
+      {"gro = \"on\"", "7", "gro cannot be a string", "write true or false"},
+      {"tso = 1", "7", "tso cannot be an integer", "write true or false"},
+      {"rx_gro_list = true", "15", "no encoding in a virtio-net header", "write false"},
+      {"rx_gro_list = 1", "15", "rx_gro_list cannot be an integer", "write false"},
+      {"metadata = 1", "12", "metadata cannot be an integer", "section [pair.a.metadata]"},
+      {"xdp = \"prog.o\"", "7", "xdp cannot be a string", "section [pair.a.xdp]"},
+      {"xdp = {}", "7", "[pair.a.xdp] without object", "write object = \"prog.o\""},
+      {"xdp = {}", "7", "[pair.a.xdp] without program", "write program = \"xdp_pass\""},
       {"txqueuelen = 0", "14", "not in 1..65536", "no slot nothing gets through"},
       {"txqueuelen = 65537", "14", "not in 1..65536", "no sender is charged"},
       {"adresses = []", "1", "unknown key 'adresses' in [pair.a]", "did you mean 'addresses'?"},
   };
   for (const Refusal& refusal : kRefusals) expect_refused(with_end_a(refusal.line), 6, refusal);
+}
+
+TEST(Parse, RefusesWrongMetadataAndXdpKeys) {
+  const Refusal kMetadata[] = {
+      {"mark = -1", "8", "mark = -1 is not in 0..4294967295", "skb->mark has 32 bits"},
+      {"priority = 4294967296", "12", "not in 0..4294967295", "as in priority = 3"},
+      {"classid = \"10:1\"", "11", "classid cannot be a string", "0x100001 is 10:1"},
+      {"marc = 1", "1", "unknown key 'marc' in [pair.a.metadata]", "did you mean 'mark'?"},
+  };
+  for (const Refusal& refusal : kMetadata) expect_refused(with_metadata(refusal.line), 9, refusal);
+  const Refusal kXdp[] = {
+      {"object = \"\"", "10", "object is no file name", "path of an ELF file"},
+      {"object = 1", "10", "object cannot be an integer", "as in object = \"prog.o\""},
+      {"program = \"\"", "11", "'' is no program's name", "name of a function"},
+      {"program = \"a b\"", "11", "'a b' is no program's name", "name of a function"},
+      {"section = \"xdp\"", "1", "unknown key 'section' in [pair.a.xdp]", "known: object, program"},
+  };
+  for (const Refusal& refusal : kXdp) expect_refused(with_xdp(refusal.line), 9, refusal);
 }
 
 TEST(Parse, AcceptsBothEndsOfEachRange) {
@@ -269,11 +403,15 @@ TEST(Parse, AcceptsBothEndsOfEachRange) {
     accepted(with_daemon(line));
   }
   for (const char* line : {"netdev_max_backlog = 1048576", "netdev_budget = 2147483647",
-                           "netdev_budget_usecs = 2147483647", "dev_weight = 2147483647"}) {
+                           "netdev_budget_usecs = 2147483647", "dev_weight = 2147483647",
+                           "kernel = \"5.4\"\nnetdev_budget_usecs = 0",
+                           "dev_weight_rx_bias = 2147483647", "rps_sock_flow_entries = 262144",
+                           "flow_limit_table_len = 65536", "hz = 100", "hz = 1000"}) {
     accepted(with_softnet(line));
   }
-  for (const char* line : {"mtu = 68", "mtu = 65521", "queues = 256", "txqueuelen = 1",
-                           "txqueuelen = 65536", "netns = { pid = 2147483647 }"}) {
+  for (const char* line :
+       {"mtu = 68", "mtu = 65521", "queues = 256", "txqueuelen = 1", "txqueuelen = 65536",
+        "rps_flow_cnt = 262144", "netns = { pid = 2147483647 }"}) {
     accepted(with_end_a(line));
   }
 }
@@ -298,6 +436,7 @@ TEST(Parse, RefusesSectionsThatAreNone) {
        "t.toml:2:1: error: [pair.a] without ifname; write ifname = \"veth0\""},
       {"[[pair]]\nname = \"a b\"", "t.toml:2:8: error: 'a b' is no pair name; write 1 to 63"},
       {"[softnet.default]", "'default' cannot be a machine's name; write 1 to 63"},
+      {"[softnet.\"kernel-5.4\"]", "'kernel-5.4' cannot be a machine's name; write 1 to 63"},
       {"[softnet.\"a/b\"]", "t.toml:1:10: error: 'a/b' cannot be a machine's name"},
       {"[softnet.small]\ndev_wait = 1", "unknown key 'dev_wait' in [softnet.small]; did you mean"},
   };

@@ -51,6 +51,115 @@ TEST(Validate, WantsRpsCpusAmongTheWorkers) {
   accepted("[daemon]\nworkers = 5\n" + with_end_a("rps_cpus = [0, 4]"));
 }
 
+TEST(Validate, WantsFlowLimitCpusAmongTheWorkers) {
+  EXPECT_TRUE(shows(refused(with_softnet("flow_limit_cpu_bitmap = [0, 4]")),
+                    "t.toml:2:25: error: flow_limit_cpu_bitmap names emulated CPU 4 of 4 workers"));
+  const std::string errors =
+      refused("[softnet.x]\nhz = 100\n" + with_softnet("flow_limit_cpu_bitmap = [9]"));
+  EXPECT_EQ(errors.find("flow_limit_cpu_bitmap names", errors.find("names") + 1), errors.npos)
+      << "once, not for each machine that has it from [softnet]:\n"
+      << errors;
+}
+
+TEST(Validate, WantsTwoJiffiesFrom61On) {
+  const struct {
+    std::string_view lines, error;  // empty: accepted
+  } kCases[] = {
+      {"netdev_budget_usecs = 7999",
+       "t.toml:2:23: error: netdev_budget_usecs = 7999 in a machine of kernel 6.18 with hz = 250; "
+       "write at least 8000: below two jiffies a 6.x kernel answers EINVAL"},
+      {"netdev_budget_usecs = 8000", ""},
+      {"netdev_budget_usecs = 2000\nhz = 1000", ""},
+      {"netdev_budget_usecs = 1999\nhz = 1000", "write at least 2000"},
+      {"netdev_budget_usecs = 6665\nhz = 300\nkernel = \"6.1\"", "write at least 6666"},
+      {"netdev_budget_usecs = 0\nkernel = \"5.4\"", ""},
+      {"netdev_budget_usecs = 0\nkernel = \"4.14\"", ""},
+  };
+  for (const auto& [lines, error] : kCases) {
+    if (error.empty()) {
+      accepted(with_softnet(lines));
+    } else {
+      EXPECT_TRUE(shows(refused(with_softnet(lines)), error));
+    }
+  }
+  const std::string inherited = refused(
+      "[softnet]\nnetdev_budget_usecs = 8000\n[softnet.slow]\nhz = 100\n" + std::string(kPair));
+  EXPECT_TRUE(shows(inherited, "t.toml:3:1: error: netdev_budget_usecs = 8000 in a machine of"));
+  EXPECT_TRUE(shows(inherited, "t.toml:2:23: note: netdev_budget_usecs is here"));
+}
+
+TEST(Validate, RefusesGroWhereVethHasNoNapi) {
+  const std::string errors = refused(with_pair("kernel = \"4.14\"\ngro = true"));
+  EXPECT_TRUE(shows(errors,
+                    "t.toml:4:7: error: gro = true on kernel 4.14; write false, or take "
+                    "kernel 6.1 or later: before about 5.13 veth has no NAPI"));
+  EXPECT_TRUE(shows(errors, "t.toml:3:10: note: kernel is here"));
+  EXPECT_EQ(errors.find("error", errors.find("error") + 1), errors.npos) << "once for both ends:\n"
+                                                                         << errors;
+  EXPECT_TRUE(shows(refused("[softnet]\nkernel = \"5.4\"\n" + with_end_a("gro = true")),
+                    "gro = true on kernel 5.4"));
+  EXPECT_TRUE(shows(refused(with_pair("kernel = \"5.4\"\nrx_udp_gro_forwarding = true")),
+                    "rx_udp_gro_forwarding = true on kernel 5.4"));
+  accepted(with_pair("kernel = \"6.1\"\ngro = true\nrx_udp_gro_forwarding = true"));
+  accepted(with_pair("kernel = \"4.14\"\ngro = false\ntso = false"));
+}
+
+constexpr std::string_view kProgram = "xdp = { object = \"prog.o\", program = \"pass\" }\n";
+
+std::string with_program_at_a(std::string_view kernel, std::string_view a, std::string_view b) {
+  return "[softnet]\nkernel = \"" + std::string(kernel) + "\"\n" +
+         pair_of_ends("ifname = \"v\"\n" + std::string(kProgram) + std::string(a),
+                      "ifname = \"w\"\n" + std::string(b));
+}
+
+TEST(Validate, RefusesXdpAsVethDoes) {
+  const struct {
+    std::string_view kernel, a, b, error;
+  } kCases[] = {
+      {"4.14", "", "",
+       "t.toml:7:7: error: xdp on kernel 4.14; take kernel 5.4 or later: veth has "
+       "no ndo_bpf there (EOPNOTSUPP)"},
+      {"5.4", "", "mtu = 3507",
+       "t.toml:7:7: error: xdp while the peer has mtu = 3507; lower the "
+       "peer's mtu to 3506: one page must hold its frames (ERANGE)"},
+      {"6.18", "", "mtu = 9000", "unless the program takes fragments (SEC \"xdp.frags\") (ERANGE)"},
+      {"6.18", "", "mtu = 9000", "t.toml:11:7: note: its mtu is here"},
+      {"6.18", "queues = 1", "queues = 2",
+       "t.toml:7:7: error: xdp with queues = 1 while the peer "
+       "has 2; give this end as many"},
+      {"6.18", "queues = 1", "queues = 2", "(ENOSPC)"},
+  };
+  for (const auto& [kernel, a, b, error] : kCases) {
+    EXPECT_TRUE(shows(refused(with_program_at_a(kernel, a, b)), error));
+  }
+  accepted(with_program_at_a("5.4", "gro = true", "mtu = 3506"));  // XDP brings the NAPI
+  accepted(with_program_at_a("6.18", "mtu = 9000", ""));           // its own mtu does not matter
+  accepted(with_program_at_a("6.18", "queues = 2", "queues = 1"));
+}
+
+TEST(Validate, AsksTheObjectForItsProgram) {
+  Host host = kHost;
+  std::string asked;
+  host.inspect_xdp = [&](const std::string& object, const std::string& program) {
+    asked += object + ":" + program + " ";
+    return Result<XdpProgram>(XdpProgram{.frags = true});
+  };
+  const auto check = [&](std::string_view kernel, std::string_view mtu) {
+    return parse(with_program_at_a(kernel, "", mtu), "t.toml", host);
+  };
+  EXPECT_TRUE(check("6.1", "mtu = 65521"));
+  EXPECT_EQ(asked, "prog.o:pass ");
+  EXPECT_FALSE(check("5.4", "mtu = 3507")) << "5.4 knows no fragments";
+
+  host.inspect_xdp = [](const std::string&, const std::string&) -> Result<XdpProgram> {
+    return fail("open prog.o", "give object a readable file", ENOENT);
+  };
+  const auto missing = check("6.18", "");
+  ASSERT_FALSE(missing);
+  EXPECT_TRUE(shows(missing.error().text(),
+                    "t.toml:7:7: error: open prog.o: No such file or directory; give object a"));
+}
+
 TEST(Validate, ShowsBothPairsOfOneName) {
   const std::string errors =
       refused(with_pair("") +
