@@ -46,4 +46,15 @@ constexpr std::chrono::microseconds least_budget_usecs(KernelVersion version, st
   return version < KernelVersion::v6_1 ? std::chrono::microseconds(0) : two_jiffies(hz);
 }
 
+/// Emulates  net/core/net-procfs.c: columns in a row of /proc/net/softnet_stat.
+constexpr std::size_t softnet_stat_columns(KernelVersion version) {
+  if (version < KernelVersion::v6_1) return 11;
+  return version < KernelVersion::v6_12 ? 13 : 15;
+}
+
+/// Emulates  net/core/sysctl_net_core.c: proc_do_dev_weight() refuses weights below 1.
+constexpr bool wants_positive_weights(KernelVersion version) {
+  return version >= KernelVersion::v6_18;
+}
+
 }  // namespace vethd::config
