@@ -1,0 +1,27 @@
+// Numbers and masks as the kernel reads them from a file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/core/ids.hpp"
+#include "daemon/core/result.hpp"
+
+namespace vethd {
+
+/// Decimal, 0x hexadecimal or 0 octal, perhaps negative, between blanks. None: anything else.
+///
+/// Emulates  kernel/sysctl.c: proc_dointvec(): what does not fit an int is refused.
+std::optional<std::int32_t> parse_int(std::string_view text);
+
+/// Emulates  lib/bitmap-str.c: bitmap_parse(): hexadecimal in groups of 32 bits, "ff,00000001".
+/// Errors    EINVAL, or EOVERFLOW for a CPU that is not there.
+Result<std::vector<CpuId>> parse_cpu_mask(std::string_view text, std::uint32_t cpus);
+
+/// Emulates  lib/vsprintf.c: "%*pb" of a mask of so many CPUs.
+std::string cpu_mask_text(const std::vector<CpuId>& mask, std::uint32_t cpus);
+
+}  // namespace vethd
