@@ -17,6 +17,7 @@
 #include "daemon/control/loop.hpp"
 #include "daemon/control/observe.hpp"
 #include "daemon/control/pairs.hpp"
+#include "daemon/control/settings.hpp"
 #include "daemon/control/socket_server.hpp"
 #include "daemon/control/worker_set.hpp"
 #include "daemon/frame/arena.hpp"
@@ -52,17 +53,6 @@ Result<HashKey> random_key() {
 
 const Rules& rules_of(config::KernelVersion version) {
   return *kAllRules[static_cast<std::size_t>(version)];
-}
-
-Sysctls sysctls_of(const config::Softnet& softnet) {
-  return {.netdev_max_backlog = softnet.netdev_max_backlog,
-          .netdev_budget = softnet.netdev_budget,
-          .netdev_budget_usecs = softnet.netdev_budget_usecs,
-          .dev_weight = softnet.dev_weight,
-          .dev_weight_rx_bias = softnet.dev_weight_rx_bias,
-          .rps_sock_flow_entries = softnet.rps_sock_flow_entries,
-          .flow_limit_cpu_bitmap = softnet.flow_limit_cpu_bitmap,
-          .flow_limit_table_len = softnet.flow_limit_table_len};
 }
 
 /// Everything between a checked configuration and the end of the process.
@@ -129,6 +119,7 @@ class Daemon {
     workers_.emplace(loop_);
     pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns);
     observer_.emplace(config_, describe_daemon(), *pairs_, *workers_);
+    settings_.emplace(config_, *pairs_, *workers_);
 
     std::vector<Machine*> machines;
     for (const auto& machine : machines_) machines.push_back(machine.get());
@@ -179,8 +170,8 @@ class Daemon {
     auto told = janitor_.will_create_socket(path);
     if (!told) return pass(std::move(told));
     auto server = SocketServer::listen(loop_.context(), path,
-                                       [this](Command command, SocketServer::Reply reply) {
-                                         observer_->answer(command, std::move(reply));
+                                       [this](const Request& request, SocketServer::Reply reply) {
+                                         answer(request, std::move(reply));
                                        });
     if (!server) return pass(std::move(server));
     server_.emplace(std::move(*server));
@@ -190,6 +181,21 @@ class Daemon {
                 config_.daemon.workers, path.c_str());
     std::fflush(stdout);
     return {};
+  }
+
+  void answer(const Request& request, SocketServer::Reply reply) {
+    switch (request.command) {
+      case Command::show:
+        return observer_->show(reply);
+      case Command::stats:
+        return observer_->stats(std::move(reply));
+      case Command::softnet:
+        return observer_->softnet(request, std::move(reply));
+      case Command::sysctl:
+        return settings_->sysctl(request, reply);
+      case Command::set:
+        return settings_->set(request, reply);
+    }
   }
 
   void end_unless(Result<void> result) {
@@ -231,6 +237,7 @@ class Daemon {
   std::optional<WorkerSet> workers_;
   std::optional<Pairs> pairs_;
   std::optional<Observer> observer_;
+  std::optional<Settings> settings_;
   std::optional<SocketServer> server_;
   Result<void> outcome_;
 };

@@ -10,13 +10,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "config/schema.hpp"
 #include "daemon/control/protocol.hpp"
 #include "daemon/core/fd.hpp"
 #include "daemon/core/result.hpp"
+#include "daemon/stats/softnet_stat.hpp"
 #include "daemon/stats/text.hpp"
 
 namespace vethd {
@@ -33,7 +37,7 @@ struct Options {
   bool json = false;
   bool pretty = false;
   bool details = false;
-  Command command = Command::show;
+  std::vector<Request> requests = {};  // of one command
 };
 
 std::string hint_for(int code) {
@@ -72,11 +76,12 @@ Result<Fd> connect_to(const std::string& path) {
 }
 
 /// One request and its answer, without the newline.
-Result<std::string> exchange(const Fd& socket, const std::string& path, Command command) {
+Result<std::string> exchange(const Fd& socket, const std::string& path, const Request& request) {
   const std::string doing = "ask vethd at " + path;
-  const std::string request = request_line(command);
+  const std::string question = request_line(request);
+  if (question.size() > kMaxRequestBytes) return fail(doing, "no name is that long", EMSGSIZE);
   // Short enough that it is never sent in part.
-  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
+  if (::send(socket.get(), question.data(), question.size(), MSG_NOSIGNAL) < 0) {
     const int code = errno;
     return fail(doing, hint_for(code), code);
   }
@@ -98,11 +103,39 @@ Result<std::string> exchange(const Fd& socket, const std::string& path, Command 
   return fail(doing, "its answer has no end", EMSGSIZE);
 }
 
+/// "net.core.netdev_budget = 300", as sysctl(8).
+std::string values_text(const boost::json::object& result) {
+  std::string text;
+  for (const auto& [name, value] : result.at("values").as_object())
+    (((text += name) += " = ") += value.as_string()) += '\n';
+  return text;
+}
+
 std::string render(const boost::json::object& result, const Options& options) {
   if (options.json)
     return (options.pretty ? pretty_json(result) : boost::json::serialize(result)) + '\n';
-  if (options.command == Command::show) return show_text(result);
-  return stats_text(result, options.details ? Detail::explained : Detail::numbers);
+  switch (options.requests.front().command) {
+    case Command::show:
+      return show_text(result);
+    case Command::stats:
+      return stats_text(result, options.details ? Detail::explained : Detail::numbers);
+    case Command::softnet:
+      return softnet_text(result);
+    case Command::sysctl:
+    case Command::set:
+      return values_text(result);
+  }
+  std::unreachable();
+}
+
+/// The same command's next answer: `sysctl` and `set` ask for one value at a time.
+void merge(boost::json::object& sum, const boost::json::object& part) {
+  if (sum.empty()) {
+    sum = part;
+    return;
+  }
+  boost::json::object& values = sum.at("values").as_object();
+  for (const auto& [name, value] : part.at("values").as_object()) values[name] = value;
 }
 
 int complain(const std::string& what) {
@@ -110,23 +143,42 @@ int complain(const std::string& what) {
   return kExitFailed;
 }
 
+int print(const boost::json::object& result, const Options& options) {
+  const std::string out = render(result, options);
+  if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0)
+    return complain(fail("write to standard output").error().text());
+  return EXIT_SUCCESS;
+}
+
 int ask(const Options& options) {
   const Result<Fd> socket = connect_to(options.socket);
   if (!socket) return complain(socket.error().text());
-  const Result<std::string> line = exchange(*socket, options.socket, options.command);
-  if (!line) return complain(line.error().text());
-  const Answer answer = parse_answer(*line);
-  if (!answer) return complain("vethd at " + options.socket + ": " + answer.error());
-  std::string out;
+  int exit_code = EXIT_SUCCESS;
   try {
-    out = render(*answer, options);
+    boost::json::object result;
+    for (const Request& request : options.requests) {
+      const Result<std::string> line = exchange(*socket, options.socket, request);
+      if (!line) return complain(line.error().text());
+      if (const Answer answer = parse_answer(*line)) {
+        merge(result, *answer);
+      } else {  // one bad name does not keep the others from being read or set, as with sysctl(8)
+        exit_code = complain(answer.error());
+      }
+    }
+    if (result.empty()) return exit_code;
+    const int printed = print(result, options);
+    return exit_code == EXIT_SUCCESS ? printed : exit_code;
   } catch (const std::exception&) {
     return complain("vethd at " + options.socket +
                     " answers in another form (is it of another version? -j prints what it says)");
   }
-  if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0)
-    return complain(fail("write to standard output").error().text());
-  return EXIT_SUCCESS;
+}
+
+/// What stands on both sides of the first '='; nothing without one.
+std::optional<std::pair<std::string, std::string>> assignment(const std::string& word) {
+  const std::size_t sign = word.find('=');
+  if (sign == std::string::npos) return std::nullopt;
+  return std::pair{word.substr(0, sign), word.substr(sign + 1)};
 }
 
 int run(int argc, char** argv) {
@@ -139,11 +191,66 @@ int run(int argc, char** argv) {
   app.add_flag("-d,--details", options.details, "with stats: say what each row counts");
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_subcommand("show", "pairs, their ends, and the daemon")->callback([&] {
-    options.command = Command::show;
+  std::optional<std::string> machine;
+  const auto one = [&](Command command) {
+    return [&, command] { options.requests = {{.command = command, .machine = machine}}; };
+  };
+  app.add_subcommand("show", "pairs, their ends, and the daemon")->callback(one(Command::show));
+  app.add_subcommand("stats", "frames by stage and direction, softnet, workers")
+      ->callback(one(Command::stats));
+
+  CLI::App* softnet = app.add_subcommand(
+      "softnet", "/proc/net/softnet_stat as the machine's kernel writes it; -j names the columns");
+  softnet->add_option("-m,--machine", machine, "only this machine")->type_name("NAME");
+  softnet->callback(one(Command::softnet));
+
+  CLI::App* sysctl = app.add_subcommand(
+      "sysctl",
+      "read, or set, what the kernel of a machine has below net.core; all without a name");
+  std::vector<std::string> names;
+  bool all = false;
+  bool write = false;
+  sysctl->add_option("-m,--machine", machine, "of this machine [default]")->type_name("NAME");
+  sysctl->add_flag("-w,--write", write, "every NAME must come with a VALUE");
+  CLI::Option* every = sysctl->add_flag("-a,--all", all, "read all");
+  sysctl->add_option("names", names, "net.core.netdev_budget, or net.core.netdev_budget=600")
+      ->type_name("NAME[=VALUE]")
+      ->excludes(every);
+  sysctl->callback([&] {
+    if (names.empty() && write) throw CLI::RequiredError("NAME=VALUE");
+    if (names.empty()) return one(Command::sysctl)();
+    for (const std::string& word : names) {
+      Request request{.command = Command::sysctl, .machine = machine};
+      if (const auto given = assignment(word)) {
+        std::tie(request.name, request.value) = *given;
+      } else if (write) {
+        throw CLI::ValidationError("\"" + word + "\" must be of the form name=value");
+      } else {
+        request.name = word;
+      }
+      options.requests.push_back(std::move(request));
+    }
   });
-  app.add_subcommand("stats", "frames by stage and direction, softnet, workers")->callback([&] {
-    options.command = Command::stats;
+
+  CLI::App* set = app.add_subcommand("set", "change an end of a pair while it runs");
+  std::string pair;
+  std::string end;
+  std::vector<std::string> settings;
+  set->add_option("pair", pair, "its name")->required()->type_name("PAIR");
+  set->add_option("end", end, "which end")->required()->type_name("a|b");
+  set->add_option("settings", settings, "rps_cpus=0,1 (or rps_cpus= for none), rps_flow_cnt=4096")
+      ->required()
+      ->type_name("KEY=VALUE");
+  set->callback([&] {
+    for (const std::string& word : settings) {
+      const auto given = assignment(word);
+      if (!given) throw CLI::ValidationError("\"" + word + "\" must be of the form key=value");
+      options.requests.push_back({.command = Command::set,
+                                  .name = given->first,
+                                  .value = given->second,
+                                  .pair = pair,
+                                  .end = end});
+    }
   });
   try {
     app.parse(argc, argv);

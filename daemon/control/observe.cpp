@@ -1,6 +1,11 @@
 #include "daemon/control/observe.hpp"
 
+#include <string_view>
 #include <utility>
+
+#include "config/kernel.hpp"
+#include "config/suggest.hpp"
+#include "daemon/stats/softnet_stat.hpp"
 
 namespace vethd {
 namespace {
@@ -63,19 +68,41 @@ void Observer::add_snapshots(Report& report, const std::vector<MailAnswer>& answ
   }
 }
 
-void Observer::answer(Command command, std::function<void(const Answer&)> reply) {
-  switch (command) {
-    case Command::show:
-      reply(show_json(describe()));
-      return;
-    case Command::stats:
-      workers_.tell(TakeSnapshot{}, [this, reply = std::move(reply)](const auto& answers) {
-        Report report = describe();
-        add_snapshots(report, answers);
-        reply(stats_json(report));
-      });
-      return;
+void Observer::show(const Reply& reply) const { reply(show_json(describe())); }
+
+void Observer::stats(Reply reply) {
+  workers_.tell(TakeSnapshot{}, [this, reply = std::move(reply)](const auto& answers) {
+    Report report = describe();
+    add_snapshots(report, answers);
+    reply(stats_json(report));
+  });
+}
+
+void Observer::softnet(const Request& request, Reply reply) {
+  std::vector<std::size_t> wanted;  // indices of machines
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < config_.machines.size(); ++i) {
+    names.push_back(config_.machines[i].name);
+    if (!request.machine || *request.machine == names.back()) wanted.push_back(i);
   }
+  if (wanted.empty())
+    return reply(std::unexpected("there is no machine '" + *request.machine + "'; " +
+                                 config::suggest(*request.machine, names)));
+  workers_.tell(TakeSnapshot{},
+                [this, wanted = std::move(wanted), reply = std::move(reply)](const auto& answers) {
+                  std::vector<SoftnetStatReport> machines;
+                  for (const std::size_t index : wanted) {
+                    const config::Softnet& machine = config_.machines[index];
+                    SoftnetStatReport& out = machines.emplace_back(
+                        SoftnetStatReport{.machine = machine.name,
+                                          .kernel = std::string(config::name_of(machine.kernel)),
+                                          .columns = config::softnet_stat_columns(machine.kernel),
+                                          .cpus = {}});
+                    for (const MailAnswer& answer : answers)  // by CPU
+                      out.cpus.push_back(answer.snapshot->machines[index]);
+                  }
+                  reply(softnet_json(machines));
+                });
 }
 
 }  // namespace vethd

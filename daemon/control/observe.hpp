@@ -1,4 +1,5 @@
-// Answers to `show` and `stats`: what control knows itself, and what it asks the workers.
+// Answers to `show`, `stats` and `softnet`: what control knows itself, and what it asks the
+// workers.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,11 @@ class Observer {
   Observer(const config::Config& config, DaemonReport daemon, Pairs& pairs, WorkerSet& workers)
       : config_(config), daemon_(std::move(daemon)), pairs_(pairs), workers_(workers) {}
 
-  void answer(Command command, std::function<void(const Answer&)> reply);
+  using Reply = std::function<void(const Answer&)>;
+
+  void show(const Reply& reply) const;
+  void stats(Reply reply);
+  void softnet(const Request& request, Reply reply);
 
  private:
   [[nodiscard]] Report describe() const;

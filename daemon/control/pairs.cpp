@@ -265,6 +265,18 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
                 });
 }
 
+VethPair* Pairs::find(std::string_view name) {
+  for (const auto& pair : pairs_)
+    if (pair != nullptr && !pair->removing && pair->name == name) return pair.get();
+  return nullptr;
+}
+
+void Pairs::change(VethPair& pair, Side side, config::End config, std::function<void()> done) {
+  pair.end(side).config = std::move(config);
+  workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = device_of(pair, side)},
+                [done = std::move(done)](const auto&) { done(); });
+}
+
 void Pairs::set_carrier(VethPair& pair) {
   const bool carrier = pair.end(Side::a).known_up && pair.end(Side::b).known_up;
   if (carrier == pair.carrier) return;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -57,6 +58,12 @@ class Pairs {
   void open(const config::Pair& config, std::function<void(Result<void>)> done);
 
   [[nodiscard]] const std::vector<std::unique_ptr<VethPair>>& all() const { return pairs_; }
+
+  /// The pair of that name; nullptr: there is none, or it is being removed.
+  [[nodiscard]] VethPair* find(std::string_view name);
+
+  /// Gives an end of an open pair other settings; calls done when all workers know them.
+  void change(VethPair& pair, Side side, config::End config, std::function<void()> done);
 
   /// Removes all devices, with one request per namespace. After the workers have stopped.
   void close();

@@ -1,5 +1,6 @@
 #include "daemon/control/protocol.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -12,10 +13,30 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::pair<Command, std::string_view>, 2> kCommands{{
-    {Command::show, "show"},
-    {Command::stats, "stats"},
-}};
+// In the order of Request.
+struct Argument {
+  std::string_view name;
+  std::optional<std::string> Request::* value;
+};
+constexpr std::array kArguments = {
+    Argument{"machine", &Request::machine}, Argument{"name", &Request::name},
+    Argument{"value", &Request::value},     Argument{"pair", &Request::pair},
+    Argument{"end", &Request::end},
+};
+
+enum class Use : std::uint8_t { no, may, must };
+struct CommandInfo {
+  Command command;
+  std::string_view name;
+  std::array<Use, kArguments.size()> uses;  // of each argument
+};
+constexpr std::array kCommands = {
+    CommandInfo{Command::show, "show", {}},
+    CommandInfo{Command::stats, "stats", {}},
+    CommandInfo{Command::softnet, "softnet", {Use::may}},
+    CommandInfo{Command::sysctl, "sysctl", {Use::may, Use::may, Use::may}},
+    CommandInfo{Command::set, "set", {Use::no, Use::must, Use::must, Use::must, Use::must}},
+};
 
 /// Nesting is bounded by Boost.JSON, at 32.
 std::optional<json::object> parse_object(std::string_view line) {
@@ -27,26 +48,45 @@ std::optional<json::object> parse_object(std::string_view line) {
 
 }  // namespace
 
-std::string request_line(Command command) {
-  for (const auto& [known, name] : kCommands) {
-    if (known == command) return json::serialize(json::object{{"command", name}}) + '\n';
-  }
-  std::unreachable();
+std::string request_line(const Request& request) {
+  const auto* const info = std::ranges::find(kCommands, request.command, &CommandInfo::command);
+  json::object line{{"command", info->name}};
+  for (const Argument& argument : kArguments)
+    if (const auto& value = request.*argument.value) line[argument.name] = *value;
+  return json::serialize(line) + '\n';
 }
 
-std::expected<Command, std::string> parse_request(std::string_view line) {
-  const std::optional<json::object> request = parse_object(line);
-  if (!request) return std::unexpected("a request is one line with a JSON object");
-  const json::value* command = request->if_contains("command");
-  if (command == nullptr || request->size() != 1 || !command->is_string()) {
-    return std::unexpected(R"(a request is {"command": NAME} and nothing else)");
+std::expected<Request, std::string> parse_request(std::string_view line) {
+  const std::optional<json::object> object = parse_object(line);
+  if (!object) return std::unexpected("a request is one line with a JSON object");
+  const json::value* command = object->if_contains("command");
+  if (command == nullptr || !command->is_string())
+    return std::unexpected(R"(a request is {"command": NAME, ...})");
+  const auto* const info =
+      std::ranges::find(kCommands, std::string_view(command->get_string()), &CommandInfo::name);
+  if (info == kCommands.end()) {
+    std::string error = "unknown command; known are";
+    for (const CommandInfo& known : kCommands) (error += ' ') += known.name;
+    return std::unexpected(std::move(error));
   }
-  for (const auto& [known, name] : kCommands) {
-    if (command->get_string() == name) return known;
+  Request request{.command = info->command};
+  std::size_t understood = 1;
+  for (std::size_t i = 0; i < kArguments.size(); ++i) {
+    const auto& [name, member] = kArguments[i];
+    const json::value* value = object->if_contains(name);
+    if (value == nullptr) {
+      if (info->uses[i] != Use::must) continue;
+      return std::unexpected(std::string(info->name) + " needs " + std::string(name));
+    }
+    if (info->uses[i] == Use::no) break;
+    if (!value->is_string()) return std::unexpected(std::string(name) + " is a string");
+    request.*member = std::string(value->get_string());
+    ++understood;
   }
-  std::string error = "unknown command; known are";
-  for (const auto& [known, name] : kCommands) (error += ' ') += name;
-  return std::unexpected(std::move(error));
+  if (understood != object->size())
+    return std::unexpected(std::string(info->name) + " takes no such argument");
+  if (request.value && !request.name) return std::unexpected("a value needs its name");
+  return request;
 }
 
 std::string answer_line(const Answer& answer) {

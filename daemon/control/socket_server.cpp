@@ -168,11 +168,11 @@ class SocketServer::Impl::Connection : public std::enable_shared_from_this<Conne
     const std::string line = inbox_.substr(0, bytes - 1);
     inbox_.erase(0, bytes);
     move_to_back();
-    const std::expected<Command, std::string> command = parse_request(line);
-    if (!command) return write(std::unexpected(command.error()));
+    const std::expected<Request, std::string> request = parse_request(line);
+    if (!request) return write(std::unexpected(request.error()));
     unanswered_ = true;
     set_deadline();
-    server_->handler_(*command, [weak = weak_from_this()](const Answer& answer) {
+    server_->handler_(*request, [weak = weak_from_this()](const Answer& answer) {
       if (const auto self = weak.lock()) self->answered(answer);
     });
   }

@@ -52,7 +52,7 @@ class SocketServer {
   /// To be called once, in the io_context's thread, now or later; later than kPatience, or after
   /// the server is gone, nobody hears it.
   using Reply = std::function<void(const Answer& answer)>;
-  using Handler = std::function<void(Command command, Reply reply)>;
+  using Handler = std::function<void(const Request& request, Reply reply)>;
 
   static Result<SocketServer> listen(boost::asio::io_context& io, const std::string& path,
                                      Handler handler,

@@ -104,6 +104,12 @@ void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
   answer(serial);
 }
 
+void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
+  // The machine is every worker's; one of them writes.
+  if (cpu_.value == 0) softnets_[mail.machine.value]->machine().sysctls = mail.sysctls;
+  answer(serial);
+}
+
 void Worker::handle(const StopReading& mail, std::uint64_t serial) {
   for (auto& queues : ports_[mail.pair.value].queues)
     for (Endpoint* endpoint : queues) {

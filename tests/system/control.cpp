@@ -5,7 +5,11 @@
 
 #include <boost/json.hpp>
 #include <cstring>
+#include <fstream>
+#include <regex>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/system/lib/fixture.hpp"
@@ -68,6 +72,141 @@ TEST_F(Control, PrintsTablesForPeople) {
     EXPECT_NE(done.out.find("web"), std::string::npos) << done.out;
     EXPECT_NE(done.out.find("veth0"), std::string::npos) << done.out;
   }
+}
+
+constexpr const char* kFourMachines =
+    "[softnet.old]\nkernel = \"4.14\"\n[softnet.older]\nkernel = \"5.4\"\n"
+    "[softnet.six]\nkernel = \"6.1\"\nhz = 1000\n";
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// Columns of a row of 8 lower-case hex digits each, one blank between; 0: no such row.
+std::size_t hex_columns(const std::string& row) {
+  static const std::regex kRow("[0-9a-f]{8}( [0-9a-f]{8})*");
+  return std::regex_match(row, kRow) ? (row.size() + 1) / 9 : 0;
+}
+
+TEST_F(Control, PrintsSoftnetStatAsTheMachinesKernel) {
+  start({.pairs = {red_to_blue()}, .softnet = kFourMachines});
+  ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
+  const std::pair<const char*, std::size_t> kMachines[] = {
+      {"default", 15}, {"old", 11}, {"older", 11}, {"six", 13}};
+  std::vector<std::string> together;
+  for (const auto& [machine, columns] : kMachines) {
+    const Finished done = run_vethctl({"softnet", "-m", machine});
+    const std::vector<std::string> rows = lines_of(done.out);
+    ASSERT_EQ(rows.size(), 2U) << done.out << done.err;  // a row for each emulated CPU
+    for (const std::string& row : rows) EXPECT_EQ(hex_columns(row), columns) << row;
+    together.push_back(std::string(machine) + ":");
+    together.insert(together.end(), rows.begin(), rows.end());
+  }
+  const std::vector<std::string> all = lines_of(run_vethctl({"softnet"}).out);
+  ASSERT_EQ(all.size(), together.size());
+  for (const std::size_t name : {0U, 3U, 6U, 9U}) EXPECT_EQ(all[name], together[name]);
+
+  const std::vector<std::string> rows = lines_of(run_vethctl({"softnet", "-m", "default"}).out);
+  EXPECT_NE(rows.at(0).substr(0, 8), "00000000") << "the ping was processed";
+  EXPECT_EQ(rows.at(1).substr(12 * 9, 8), "00000001") << "its CPU";
+  std::ifstream file("/proc/net/softnet_stat");
+  std::string real;
+  std::getline(file, real);
+  constexpr std::size_t kColumnsOf618 = 15;
+  if (hex_columns(real) == kColumnsOf618) {
+    EXPECT_EQ(rows.at(0).size(), real.size()) << real;
+  }
+}
+
+TEST_F(Control, NamesTheColumnsOfSoftnetStat) {
+  start({.pairs = {red_to_blue()}, .softnet = kFourMachines});
+  const auto columns = [](const std::string& machine) {
+    const Finished done = run_vethctl({"-j", "softnet", "-m", machine});
+    const json::value answer = json::parse(done.out);
+    const json::value& only = answer.at("machines").at(0);
+    EXPECT_EQ(only.at("machine"), json::string(machine));
+    return only.at("cpus").at(1).as_object();
+  };
+  EXPECT_EQ(number(columns("default"), "cpu"), 1U);
+  EXPECT_TRUE(columns("default").contains("input_qlen"));
+  EXPECT_TRUE(columns("old").contains("flow_limit_count"));
+  EXPECT_FALSE(columns("old").contains("cpu"));
+}
+
+TEST_F(Control, ReadsAndSetsSysctlsLikeSysctl) {
+  start({.pairs = {red_to_blue()}, .softnet = kFourMachines});
+  const std::string fresh =
+      "net.core.dev_weight = 64\nnet.core.dev_weight_rx_bias = 1\n"
+      "net.core.flow_limit_cpu_bitmap = 0\nnet.core.flow_limit_table_len = 4096\n"
+      "net.core.netdev_budget = 300\nnet.core.netdev_budget_usecs = 8000\n"
+      "net.core.netdev_max_backlog = 1000\nnet.core.rps_sock_flow_entries = 0\n";
+  EXPECT_EQ(run_vethctl({"sysctl"}).out, fresh);
+  EXPECT_EQ(run_vethctl({"sysctl", "-a"}).out, fresh);
+
+  const Finished set = run_vethctl(
+      {"sysctl", "-w", "net.core.flow_limit_cpu_bitmap=2", "net.core.rps_sock_flow_entries=1000"});
+  EXPECT_EQ(set.exit_code, 0) << set.err;
+  const std::string now =
+      "net.core.flow_limit_cpu_bitmap = 2\nnet.core.rps_sock_flow_entries = 1024\n";
+  EXPECT_EQ(set.out, now);
+  EXPECT_EQ(
+      run_vethctl({"sysctl", "net.core.flow_limit_cpu_bitmap", "net.core.rps_sock_flow_entries"})
+          .out,
+      now);
+  EXPECT_EQ(run_vethctl({"sysctl", "-m", "six", "net.core.flow_limit_cpu_bitmap",
+                         "net.core.netdev_budget_usecs"})
+                .out,
+            "net.core.flow_limit_cpu_bitmap = 0\nnet.core.netdev_budget_usecs = 2000\n")
+      << "machines are isolated from each other";
+  EXPECT_EQ(run_vethctl({"sysctl", "-m", "old", "-w", "net.core.dev_weight=0"}).exit_code, 0)
+      << "4.14 checks nothing";
+}
+
+TEST_F(Control, RefusesSysctlsAsTheKernelDoes) {
+  start({.pairs = {red_to_blue()}});
+  const struct {
+    std::string word, error;
+  } kCases[] = {
+      {"net.core.flow_limit_table_len=1000",
+       "setting key \"net.core.flow_limit_table_len\": Invalid argument (a power of two)"},
+      {"net.core.netdev_budget_usecs=7999", "Invalid argument (an integer of 32 bits, at least 8"},
+      {"net.core.dev_weight=0", "setting key \"net.core.dev_weight\": Invalid argument"},
+      {"net.core.netdev_max_backlog=x", "Invalid argument (an integer of 32 bits)"},
+      {"net.core.flow_limit_cpu_bitmap=4", "Value too large for defined data type"},
+      {"net.core.netdev_bugdet=1",
+       "cannot stat /proc/sys/net/core/netdev_bugdet: No such file or directory (did you mean "
+       "'netdev_budget'?)"},
+  };
+  for (const auto& [word, error] : kCases) {
+    const Finished done = run_vethctl({"sysctl", "-w", word, "net.core.netdev_budget=299"});
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_NE(done.err.find(error), std::string::npos) << done.err;
+    EXPECT_EQ(done.out, "net.core.netdev_budget = 299\n") << "the others are set";
+  }
+  EXPECT_EQ(run_vethctl({"sysctl", "-w", "net.core.netdev_budget"}).exit_code, 2);
+  const Finished nowhere = run_vethctl({"sysctl", "-m", "small"});
+  EXPECT_EQ(nowhere.exit_code, 1);
+  EXPECT_NE(nowhere.err.find("there is no machine 'small'"), std::string::npos) << nowhere.err;
+}
+
+TEST_F(Control, RefusesToSetWhatAnEndDoesNotHave) {
+  start({.pairs = {red_to_blue()}});
+  const std::pair<std::vector<std::string>, std::string> kCases[] = {
+      {{"set", "web", "a", "rps_cpus=2"}, "Invalid argument (CPUs from 0 to 1, as in 0,1)"},
+      {{"set", "web", "a", "rps_flow_cnt=-1"}, "setting rps_flow_cnt of web a: Invalid argument"},
+      {{"set", "web", "a", "rps_cpu=1"}, "there is no key 'rps_cpu'; did you mean 'rps_cpus'?"},
+      {{"set", "web", "c", "rps_cpus=1"}, "there is no end 'c'; known: a, b"},
+      {{"set", "wob", "a", "rps_cpus=1"}, "there is no pair 'wob'; did you mean 'web'?"},
+  };
+  for (const auto& [arguments, error] : kCases) {
+    const Finished done = run_vethctl(arguments);
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_NE(done.err.find(error), std::string::npos) << done.err;
+  }
+  EXPECT_EQ(run_vethctl({"set", "web", "a", "rps_flow_cnt=1000"}).out, "rps_flow_cnt = 1024\n");
 }
 
 TEST_F(Control, ClientRefusesBadUsage) {

@@ -153,6 +153,31 @@ TEST_F(Backlog, OfTenDropsUnderRpsAndTheLedgerSaysWhere) {
   EXPECT_EQ(burst.sent(), burst.received() + drops + number(there, "tap_ring_dropped"));
 }
 
+TEST_F(Backlog, SetAtRunTimeIsWhereDropsStart) {
+  start({.pairs = {red_to_blue()}});
+  ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
+  EXPECT_EQ(number(softnet("default", 1), "processed"), 0U) << "one queue: CPU 0 does all";
+  const Finished rps = run_vethctl({"set", "web", "b", "rps_cpus=1"});
+  EXPECT_EQ(rps.out, "rps_cpus = 1\n") << rps.err;
+
+  Burst burst;
+  burst.send(500);
+  ASSERT_TRUE(wait_until(ledgers_at_rest, 2s, "every frame accounted for"));
+  EXPECT_EQ(drops_in(ledger("web", "a_to_b")), "");
+  EXPECT_GT(number(softnet("default", 1), "processed"), 0U);
+
+  const Finished set = run_vethctl({"sysctl", "-w", "net.core.netdev_max_backlog=10"});
+  EXPECT_EQ(set.out, "net.core.netdev_max_backlog = 10\n") << set.err;
+  const auto dropped = [&] {
+    burst.send(1000);
+    return number(ledger("web", "a_to_b"), "drop_cpu_backlog") > 0;
+  };
+  EXPECT_TRUE(wait_until(dropped, 10s, "a drop for want of backlog"));
+  ASSERT_TRUE(wait_until(ledgers_at_rest, 2s, "every frame accounted for"));
+  EXPECT_EQ(number(softnet("default", 1), "dropped"),
+            number(ledger("web", "a_to_b"), "drop_cpu_backlog"));
+}
+
 TEST_F(Backlog, OfOneMachineIsNotFilledByAnother) {
   Pair small = red_to_blue();
   small.softnet = "small";

@@ -18,12 +18,47 @@ std::string one_line(std::string line) {
   return line;
 }
 
-TEST(Protocol, EachCommandArrives) {
-  for (const Command command : {Command::show, Command::stats}) {
-    EXPECT_EQ(parse_request(one_line(request_line(command))), command);
-    EXPECT_LE(request_line(command).size(), kMaxRequestBytes);
+TEST(Protocol, EachRequestArrives) {
+  const Request requests[] = {
+      {.command = Command::show},
+      {.command = Command::stats},
+      {.command = Command::softnet},
+      {.command = Command::softnet, .machine = "small"},
+      {.command = Command::sysctl},
+      {.command = Command::sysctl, .machine = "small", .name = "net.core.netdev_budget"},
+      {.command = Command::sysctl, .name = "net.core.netdev_budget", .value = ""},
+      {.command = Command::set, .name = "rps_cpus", .value = "0,\"\n", .pair = "web", .end = "a"},
+  };
+  for (const Request& request : requests) {
+    const std::string line = one_line(request_line(request));
+    EXPECT_EQ(parse_request(line), request) << line;
   }
-  EXPECT_EQ(request_line(Command::stats), "{\"command\":\"stats\"}\n");
+  EXPECT_EQ(request_line({.command = Command::stats}), "{\"command\":\"stats\"}\n");
+  EXPECT_EQ(request_line({.command = Command::softnet, .machine = "x"}),
+            "{\"command\":\"softnet\",\"machine\":\"x\"}\n");
+}
+
+TEST(Protocol, RefusesArgumentsThatDoNotFitTheCommand) {
+  const struct {
+    std::string_view line, error;
+  } kCases[] = {
+      {R"({"command":"show","machine":"x"})", "show takes no such argument"},
+      {R"({"command":"softnet","name":"x"})", "softnet takes no such argument"},
+      {R"({"command":"softnet","machine":7})", "machine is a string"},
+      {R"({"command":"softnet","machine":null})", "machine is a string"},
+      {R"({"command":"sysctl","value":"x"})", "a value needs its name"},
+      {R"({"command":"sysctl","name":"x","colour":"red"})", "sysctl takes no such argument"},
+      {R"({"command":"sysctl","name":"x","pair":"web"})", "sysctl takes no such argument"},
+      {R"({"command":"set","name":"x","value":"1","pair":"web"})", "set needs end"},
+      {R"({"command":"set"})", "set needs name"},
+      {R"({"command":"set","name":"x","value":"1","pair":"web","end":"a","machine":"m"})",
+       "set takes no such argument"},
+  };
+  for (const auto& [line, error] : kCases) {
+    const auto request = parse_request(line);
+    ASSERT_FALSE(request) << line;
+    EXPECT_EQ(request.error(), error);
+  }
 }
 
 TEST(Protocol, EachAnswerArrives) {
@@ -68,7 +103,7 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
 TEST(Protocol, SaysWhichCommandsThereAre) {
   const auto command = parse_request("{\"command\":\"stat\"}");
   ASSERT_FALSE(command);
-  EXPECT_EQ(command.error(), "unknown command; known are show stats");
+  EXPECT_EQ(command.error(), "unknown command; known are show stats softnet sysctl set");
 }
 
 TEST(Protocol, RefusesWhatIsNoAnswer) {

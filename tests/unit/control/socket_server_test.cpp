@@ -106,8 +106,8 @@ class SocketServerTest : public testing::Test {
   }
 
   /// Answers each command with its name.
-  static void echo(Command command, const SocketServer::Reply& reply) {
-    reply(boost::json::object{{"answer", command == Command::show ? "show" : "stats"}});
+  static void echo(const Request& request, const SocketServer::Reply& reply) {
+    reply(boost::json::object{{"answer", request.command == Command::show ? "show" : "stats"}});
   }
 
   void serve(SocketServer::Handler handler = echo, std::chrono::milliseconds patience = kForever) {
@@ -194,7 +194,7 @@ TEST_F(SocketServerTest, AnswersARequestThatComesInPieces) {
 }
 
 TEST_F(SocketServerTest, PassesTheHandlersErrorOn) {
-  serve([](Command, const SocketServer::Reply& reply) { reply(std::unexpected("busy"s)); });
+  serve([](const Request&, const SocketServer::Reply& reply) { reply(std::unexpected("busy"s)); });
   Guest guest(path_);
   guest.send(kShow);
   EXPECT_EQ(guest.receive_line(), "{\"ok\":false,\"error\":\"busy\"}\n");
@@ -239,8 +239,8 @@ TEST_F(SocketServerTest, HangsUpOnAGuestThatSaysNothing) {
 TEST_F(SocketServerTest, HangsUpOnAGuestThatNeverReadsItsAnswer) {
   const std::string much(8 << 20, 'x');  // more than the socket's buffers hold
   serve(
-      [&](Command command, const SocketServer::Reply& reply) {
-        if (command == Command::stats) return echo(command, reply);
+      [&](const Request& request, const SocketServer::Reply& reply) {
+        if (request.command == Command::stats) return echo(request, reply);
         reply(boost::json::object{{"much", much}});
       },
       kImpatient);
@@ -255,7 +255,8 @@ TEST_F(SocketServerTest, HangsUpOnAGuestThatNeverReadsItsAnswer) {
 
 TEST_F(SocketServerTest, HangsUpWhenTheHandlerTakesTooLong) {
   SocketServer::Reply forgotten;
-  serve([&](Command, SocketServer::Reply reply) { forgotten = std::move(reply); }, kImpatient);
+  serve([&](const Request&, SocketServer::Reply reply) { forgotten = std::move(reply); },
+        kImpatient);
   Guest guest(path_);
   guest.send(kShow);
   EXPECT_TRUE(guest.is_hung_up_on());
@@ -264,15 +265,15 @@ TEST_F(SocketServerTest, HangsUpWhenTheHandlerTakesTooLong) {
 
 TEST_F(SocketServerTest, ServesOthersWhileAnAnswerIsBeingMade) {
   std::promise<SocketServer::Reply> asked;
-  serve([&](Command command, SocketServer::Reply reply) {
-    if (command == Command::stats) return echo(command, reply);
+  serve([&](const Request& request, SocketServer::Reply reply) {
+    if (request.command == Command::stats) return echo(request, reply);
     asked.set_value(std::move(reply));
   });
   Guest waiting(path_);
   waiting.send(kShow);
   const SocketServer::Reply reply = asked.get_future().get();
   expect_service();
-  in_server_thread([&] { echo(Command::show, reply); });
+  in_server_thread([&] { echo({.command = Command::show}, reply); });
   EXPECT_EQ(waiting.receive_line(), kShown);
 }
 
@@ -280,15 +281,15 @@ TEST_F(SocketServerTest, SurvivesGuestsThatLeaveBeforeTheirAnswer) {
   std::vector<SocketServer::Reply> replies;
   std::promise<void> all_asked;
   constexpr std::size_t kGuests = 8;
-  serve([&](Command command, SocketServer::Reply reply) {
-    if (command == Command::stats) return echo(command, reply);
+  serve([&](const Request& request, SocketServer::Reply reply) {
+    if (request.command == Command::stats) return echo(request, reply);
     replies.push_back(std::move(reply));
     if (replies.size() == kGuests) all_asked.set_value();
   });
   for (std::size_t i = 0; i < kGuests; ++i) Guest(path_).send(kShow);
   all_asked.get_future().wait();
   in_server_thread([&] {
-    for (const SocketServer::Reply& reply : replies) echo(Command::show, reply);
+    for (const SocketServer::Reply& reply : replies) echo({.command = Command::show}, reply);
   });
   expect_service();
 }
@@ -332,8 +333,8 @@ TEST_F(SocketServerTest, AcceptsAgainWhenDescriptorsAreBack) {
 TEST_F(SocketServerTest, HangsUpOnEverybodyWhenItEnds) {
   SocketServer::Reply late;
   std::promise<void> asked;
-  serve([&](Command command, SocketServer::Reply reply) {
-    if (command == Command::stats) return echo(command, reply);
+  serve([&](const Request& request, SocketServer::Reply reply) {
+    if (request.command == Command::stats) return echo(request, reply);
     late = std::move(reply);
     asked.set_value();
   });
