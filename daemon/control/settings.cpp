@@ -81,13 +81,18 @@ void Settings::sysctl(const Request& request, const Reply& reply) {
   }
   const SysctlEntry* const entry = find_sysctl(*request.name);
   if (entry == nullptr) return reply(std::unexpected(no_such_sysctl(*request.name)));
+  const std::uint32_t flows_before = machine->sysctls.rps_sock_flow_entries;
   if (request.value) {
     const auto written = entry->write(machine->sysctls, *request.value, machine->kernel);
     if (!written) return reply(refuse("setting key \"" + *request.name + "\"", written.error()));
   }
   show(*entry);
   if (!request.value) return reply(answer());
-  workers_.tell(SetSysctls{.machine = machine->id, .sysctls = machine->sysctls},
+  std::shared_ptr<SockFlowTable> flows;
+  if (const std::uint32_t entries = machine->sysctls.rps_sock_flow_entries;
+      entries != 0 && entries != flows_before)
+    flows = std::make_shared<SockFlowTable>(entries, workers_.size());
+  workers_.tell(SetSysctls{machine->id, machine->sysctls, std::move(flows)},
                 [reply, result = answer()](const auto&) { reply(result); });
 }
 

@@ -40,34 +40,39 @@ Machine::Machine(const MachineSetup& setup)
       hash_key(setup.hash_key),
       inline_arrival(setup.inline_arrival),
       hz(setup.hz) {
-  Settings settings{.sysctls = setup.sysctls, .sock_flow_table = {}};
+  std::shared_ptr<SockFlowTable> flows;
   if (const std::uint32_t entries = setup.sysctls.rps_sock_flow_entries; entries != 0)
-    settings.sock_flow_table = std::make_shared<SockFlowTable>(entries, setup.cpus);
+    flows = std::make_shared<SockFlowTable>(entries, setup.cpus);
   softnet_data.reserve(setup.cpus);
   for (std::size_t cpu = 0; cpu < setup.cpus; ++cpu)
     softnet_data.push_back(std::make_unique<SoftnetData>(
-        *this, CpuId{static_cast<std::uint32_t>(cpu)}, setup.cpus, settings));
+        *this, CpuId{static_cast<std::uint32_t>(cpu)}, setup.cpus, setup.sysctls, flows));
 }
 
 Machine::~Machine() = default;
 
-SoftnetData::SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Settings& settings)
+SoftnetData::SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Sysctls& sysctls,
+                         std::shared_ptr<SockFlowTable> sock_flow_table)
     : backlog_(*this),
       machine_(machine),
       cpu_(cpu),
       jiffy_(std::chrono::nanoseconds(std::chrono::seconds(1)) / machine.hz),
+      sysctls_(sysctls),
+      sock_flow_table_(std::move(sock_flow_table)),
       on_rps_ipi_list_(cpus, false) {
   rps_ipi_list_.reserve(cpus);
-  set(settings);
-  backlog_.weight = dev_rx_weight(settings.sysctls);
+  set(sysctls, sock_flow_table_);
+  backlog_.weight = dev_rx_weight(sysctls);
 }
 
-void SoftnetData::set(const Settings& settings) {
-  settings_ = settings;
-  const Sysctls& sysctls = settings_.sysctls;
-  const bool limited = std::ranges::binary_search(sysctls.flow_limit_cpu_bitmap, cpu_);
+void SoftnetData::set(const Sysctls& sysctls,
+                      const std::shared_ptr<SockFlowTable>& sock_flow_table) {
+  if (sysctls.rps_sock_flow_entries != sysctls_.rps_sock_flow_entries)
+    sock_flow_table_ = sock_flow_table;
+  sysctls_ = sysctls;
+  const bool limited = std::ranges::binary_search(sysctls_.flow_limit_cpu_bitmap, cpu_);
   if (limited && flow_limit_ == nullptr)
-    flow_limit_ = std::make_unique<FlowLimit>(sysctls.flow_limit_table_len);
+    flow_limit_ = std::make_unique<FlowLimit>(sysctls_.flow_limit_table_len);
   if (!limited && flow_limit_ != nullptr) {
     flow_limit_freed_ += flow_limit_->count();
     flow_limit_.reset();

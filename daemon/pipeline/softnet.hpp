@@ -53,13 +53,6 @@ struct Machine {
   std::vector<std::unique_ptr<SoftnetData>> softnet_data;  // by CpuId
 };
 
-/// Settings as a CPU uses them: its own copy, so that control can replace them one CPU after the
-/// other, between rounds.
-struct Settings {
-  Sysctls sysctls;
-  std::shared_ptr<SockFlowTable> sock_flow_table;  // all CPUs of a machine share it; or none
-};
-
 /// Per-CPU receive state: where a frame waits between the sending veth and its peer.
 ///
 /// Emulates  include/linux/netdevice.h: struct softnet_data; net/core/dev.c: enqueue_to_backlog(),
@@ -73,16 +66,19 @@ class SoftnetData {
  public:
   enum class Enqueue : std::uint8_t { queued, dev_ready, cpu_backlog, flow_limit };
 
-  SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Settings& settings);
+  SoftnetData(Machine& machine, CpuId cpu, std::size_t cpus, const Sysctls& sysctls,
+              std::shared_ptr<SockFlowTable> sock_flow_table);
 
   [[nodiscard]] Machine& machine() const { return machine_; }
   [[nodiscard]] CpuId cpu() const { return cpu_; }
-  [[nodiscard]] const Sysctls& sysctls() const { return settings_.sysctls; }
-  [[nodiscard]] SockFlowTable* sock_flow_table() const { return settings_.sock_flow_table.get(); }
+  [[nodiscard]] const Sysctls& sysctls() const { return sysctls_; }
+  [[nodiscard]] SockFlowTable* sock_flow_table() const { return sock_flow_table_.get(); }
 
-  /// Between rounds. A flow-limit table is made or freed as the CPU's bit says; one that is there
-  /// keeps its length.
-  void set(const Settings& settings);
+  /// New settings, between rounds; each CPU has its own copy, so that control can replace them one
+  /// CPU after the other. A flow-limit table is made or freed as the CPU's bit says; one that is
+  /// there keeps its length. sock_flow_table: of as many entries as the sysctl says, where that has
+  /// changed; shared by all CPUs of the machine.
+  void set(const Sysctls& sysctls, const std::shared_ptr<SockFlowTable>& sock_flow_table);
 
   /// Puts the frame on target's input_pkt_queue, called on the sending CPU's softnet_data. The
   /// kernel drops on "longer than", not "as long as": max + 1 frames fit. Not queued: the frame is
@@ -176,7 +172,8 @@ class SoftnetData {
   alignas(64) Machine& machine_;
   CpuId cpu_;
   std::chrono::nanoseconds jiffy_;
-  Settings settings_;
+  Sysctls sysctls_;
+  std::shared_ptr<SockFlowTable> sock_flow_table_;  // none: no RFS
   bool raised_ = false;            // NET_RX_SOFTIRQ is pending
   bool in_net_rx_action_ = false;  // only where the rules know it
   bool ksoftirqd_running_ = false;

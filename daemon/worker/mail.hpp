@@ -35,10 +35,11 @@ struct SetDevice {
   Device device;
 };
 
-/// A machine's settings have changed.
+/// The operator has set a sysctl. All of the machine's come along.
 struct SetSysctls {
   MachineId machine;
-  Settings settings;
+  Sysctls sysctls;
+  std::shared_ptr<SockFlowTable> sock_flow_table;  // a new one, where its size has changed
 };
 
 /// First half of a removal: nothing new comes in. Frames on their way go on.

@@ -100,13 +100,7 @@ void Worker::handle(const SetDevice& mail, std::uint64_t serial) {
 }
 
 void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
-  softnets_[mail.machine.value]->set(mail.settings);
-  answer(serial);
-}
-
-void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
-  // The machine is every worker's; one of them writes.
-  if (cpu_.value == 0) softnets_[mail.machine.value]->machine().sysctls = mail.sysctls;
+  softnets_[mail.machine.value]->set(mail.sysctls, mail.sock_flow_table);
   answer(serial);
 }
 
