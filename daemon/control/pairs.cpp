@@ -88,9 +88,13 @@ Result<void> Pairs::create_end(PairEnd& end) {
   auto link = links.find(end.config.ifname);
   if (!link) return pass(std::move(link));
   end.link = std::move(*link);
-  // As a fresh veth is, and a fresh TAP is not: no qdisc, no GRO.
+  // As a fresh veth is, and a fresh TAP is not: no qdisc, and GRO only when asked for.
   if (auto set = links.set_noqueue(end.link.ifindex); !set) return set;
-  if (auto set = links.set_gro(end.config.ifname, false); !set) return set;
+  const Features features{.gro = end.config.gro,
+                          .tso = end.config.tso,
+                          .rx_udp_gro_forwarding = end.config.rx_udp_gro_forwarding,
+                          .rx_gro_list = false};  // no vnet header says such a frame
+  if (auto set = links.set_features(end.config.ifname, features); !set) return set;
   return links.configure(end.link.ifindex, {.up = {},
                                             .mtu = end.config.mtu,
                                             .mac = end.config.mac,
@@ -250,6 +254,8 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
     spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
   const Device before = device_of(pair, side);
   end.link = link;
+  // Renamed or moved meanwhile, it has no features under this name; that is an event of its own.
+  if (const auto features = end.netns->links.features(link.name)) end.features = *features;
   if (!pair.added) return;  // bring_up() looks again
   finish_when_running(pair);
   const Device now = device_of(pair, side);

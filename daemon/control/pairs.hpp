@@ -25,6 +25,7 @@ struct PairEnd {
   std::optional<Tap> tap;
   std::shared_ptr<HeldNetns> netns;  // where it is now
   LinkState link;                    // as last seen
+  Features features;                 // as last seen
   bool known_up = false;             // all workers know that it is up
 };
 

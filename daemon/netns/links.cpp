@@ -1,11 +1,9 @@
 #include "daemon/netns/links.hpp"
 
-#include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netlink/addr.h>
 #include <netlink/attr.h>
@@ -15,7 +13,6 @@
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/socket.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -200,18 +197,38 @@ Result<void> Links::set_noqueue(int ifindex) {
   return request(message.release(), "replace the root qdisc by noqueue on", ifindex);
 }
 
-Result<void> Links::set_gro(const std::string& ifname, bool on) {
-  ethtool_value value{.cmd = ETHTOOL_SGRO, .data = on ? 1U : 0U};
-  ifreq request{};
-  ifname.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(&value);
-  // Any socket of the namespace takes device ioctls.
-  if (::ioctl(::nl_socket_get_fd(socket_.get()), SIOCETHTOOL, &request) < 0) {
-    const int code = errno;
-    return fail("turn GRO " + std::string{on ? "on" : "off"} + " on " + label_ + "/" + ifname,
-                remedy(code), code);
-  }
+std::unexpected<Error> Links::feature_failure(const char* doing, const std::string& ifname,
+                                              Error error) const {
+  error.doing = std::string{doing} + " " + label_ + "/" + ifname;
+  if (error.hint.empty()) error.hint = remedy(error.code);
+  return std::unexpected(std::move(error));
+}
+
+// Any socket of the namespace takes device ioctls.
+Result<void> Links::read_feature_table(const std::string& ifname) {
+  if (feature_table_) return {};
+  auto table = FeatureTable::read(::nl_socket_get_fd(socket_.get()), ifname);
+  if (!table) return pass(std::move(table));
+  feature_table_ = *table;
   return {};
+}
+
+Result<Features> Links::features(const std::string& ifname) {
+  constexpr const char* kDoing = "read the features of";
+  if (auto read = read_feature_table(ifname); !read)
+    return feature_failure(kDoing, ifname, read.error());
+  auto features = feature_table_->get(::nl_socket_get_fd(socket_.get()), ifname);
+  if (!features) return feature_failure(kDoing, ifname, features.error());
+  return features;
+}
+
+Result<void> Links::set_features(const std::string& ifname, const Features& wanted) {
+  constexpr const char* kDoing = "set the features of";
+  if (auto read = read_feature_table(ifname); !read)
+    return feature_failure(kDoing, ifname, read.error());
+  auto set = feature_table_->set(::nl_socket_get_fd(socket_.get()), ifname, wanted);
+  if (!set) return feature_failure(kDoing, ifname, set.error());
+  return set;
 }
 
 Result<void> Links::remove(int ifindex) {

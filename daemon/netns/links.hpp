@@ -9,6 +9,7 @@
 #include "config/schema.hpp"
 #include "daemon/core/mac.hpp"
 #include "daemon/core/result.hpp"
+#include "daemon/netns/features.hpp"
 #include "daemon/netns/namespace.hpp"
 #include "daemon/netns/route_socket.hpp"
 
@@ -83,8 +84,10 @@ class Links {
   /// down: replacing the qdisc of a device that is up waits for an RCU grace period.
   Result<void> set_noqueue(int ifindex);
 
-  /// Generic receive offload (ETHTOOL_SGRO): on for a new TAP, off for a new veth.
-  Result<void> set_gro(const std::string& ifname, bool on);
+  /// Offloads, by the names of `ethtool -K`. Of a new TAP GRO is on, of a new veth off.
+  Result<Features> features(const std::string& ifname);
+  /// Errors: EOPNOTSUPP for one that the device does not have.
+  Result<void> set_features(const std::string& ifname, const Features& wanted);
 
   Result<void> remove(int ifindex);
 
@@ -99,12 +102,16 @@ class Links {
 
   Result<LinkState> query(int ifindex, const char* ifname, const std::string& doing);
   Result<void> request(nl_msg* message, const char* doing, int ifindex);  // frees message
+  Result<void> read_feature_table(const std::string& ifname);
+  [[nodiscard]] std::unexpected<Error> feature_failure(const char* doing, const std::string& ifname,
+                                                       Error error) const;
   [[nodiscard]] std::unexpected<Error> failure(std::string doing, int libnl_error) const;
   [[nodiscard]] std::string subject(int ifindex);  // "red/veth0"
 
   std::unique_ptr<Reply> reply_;  // the socket's callback points to it
   RouteSocket socket_;
   std::string label_;
+  std::optional<FeatureTable> feature_table_;  // read when first needed
 };
 
 /// Reads libnl's parsed form; LinkMonitor's events have the same.

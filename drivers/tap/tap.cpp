@@ -92,6 +92,14 @@ Result<void> Tap::set_carrier(bool on) {
   return {};
 }
 
+Result<void> Tap::set_segmentation(bool on) {
+  const unsigned offloads = on ? possible_ : unsigned{TUN_F_CSUM};
+  if (::ioctl(queues_.front().get(), TUNSETOFFLOAD, offloads) < 0)
+    return fail("set offloads of TAP " + ifname_);
+  offloads_ = offloads;
+  return {};
+}
+
 Result<std::string> Tap::current_name() const {
   ifreq request{};
   if (::ioctl(queues_.front().get(), TUNGETIFF, &request) < 0)

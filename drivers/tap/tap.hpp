@@ -27,6 +27,12 @@ class Tap {
 
   Result<void> set_carrier(bool on);
 
+  /// Whether the stack may send frames of many segments here (TUNSETOFFLOAD): as far as the kernel
+  /// can, or not at all.
+  ///
+  /// Emulates  veth_fix_features(): a device whose peer has an XDP program loses its software GSO.
+  Result<void> set_segmentation(bool on);
+
   /// The name it has now (TUNGETIFF). Errors: EBADFD once the device is deleted.
   [[nodiscard]] Result<std::string> current_name() const;
   /// The namespace it is in now (TUNGETDEVNETNS).
@@ -34,10 +40,14 @@ class Tap {
 
  private:
   Tap(std::vector<Fd> queues, unsigned offloads, std::string ifname)
-      : queues_(std::move(queues)), offloads_(offloads), ifname_(std::move(ifname)) {}
+      : queues_(std::move(queues)),
+        possible_(offloads),
+        offloads_(offloads),
+        ifname_(std::move(ifname)) {}
 
   std::vector<Fd> queues_;
-  unsigned offloads_;   // TUN_F_*
+  unsigned possible_;   // TUN_F_*: what this kernel has
+  unsigned offloads_;   // TUN_F_*: what is on
   std::string ifname_;  // as created, for messages: "red/veth0"
 };
 

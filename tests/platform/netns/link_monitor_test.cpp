@@ -41,6 +41,21 @@ TEST_F(LinkMonitorTest, SeesWhatHappensToALinkFromBirthToRemoval) {
   });
 }
 
+TEST_F(LinkMonitorTest, SeesThatAFeatureWasSet) {
+  const Netns ns = make_netns("red");
+  const Tap tap = make_tap(ns, "vm0");
+  Links links = must(Links::open(ns));
+  for (const Features wanted :
+       {Features{}, Features{.gro = true}, Features{.rx_udp_gro_forwarding = true}}) {
+    LinkMonitor monitor = must(LinkMonitor::open(ns));  // from here on, not before
+    must(links.set_features("vm0", wanted));
+    wait_for(monitor, [&](const LinkEvent& e) {
+      return e.kind == Kind::changed && e.link.ifindex == tap.ifindex;
+    });
+    EXPECT_EQ(must(links.features("vm0")), wanted);
+  }
+}
+
 TEST_F(LinkMonitorTest, SeesALinkThatMovesAsRemovedHereAndNewThere) {
   const Netns red = make_netns("red");
   const Netns blue = make_netns("blue");

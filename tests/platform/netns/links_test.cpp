@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/ethtool.h>
 #include <linux/if_addr.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netlink/cache.h>
@@ -224,11 +225,38 @@ TEST_F(LinksTest, TurnsGroOffAndOn) {
   EXPECT_TRUE(gro(ns, "vm0"));
   EXPECT_FALSE(gro(ns, "veth0")) << "what a TAP is to be like";
   Links links = must(Links::open(ns));
-  must(links.set_gro("vm0", false));
+  must(links.set_features("vm0", {.gro = false}));
   EXPECT_FALSE(gro(ns, "vm0"));
-  must(links.set_gro("vm0", true));
+  must(links.set_features("vm0", {.gro = true}));
   EXPECT_TRUE(gro(ns, "vm0"));
-  EXPECT_EQ(links.set_gro("no-such-link", true).error().code, ENODEV);
+  EXPECT_EQ(links.set_features("no-such-link", {.gro = true}).error().code, ENODEV);
+  EXPECT_EQ(links.features("no-such-link").error().code, ENODEV);
+}
+
+TEST_F(LinksTest, SetsEachFeatureOfAVethAndReadsItBack) {
+  const Netns ns = make_netns("red");
+  make_veth(ns, "veth0", "veth1");
+  Links links = must(Links::open(ns));
+  EXPECT_EQ(must(links.features("veth0")), (Features{.tso = true})) << "a fresh veth";
+  for (const Features& wanted :
+       {Features{}, Features{.gro = true}, Features{.tso = true},
+        Features{.rx_udp_gro_forwarding = true}, Features{.rx_gro_list = true},
+        Features{.gro = true, .tso = true, .rx_udp_gro_forwarding = true, .rx_gro_list = true}}) {
+    must(links.set_features("veth0", wanted));
+    EXPECT_EQ(must(links.features("veth0")), wanted);
+  }
+}
+
+TEST_F(LinksTest, SegmentationOfATapWaitsForItsReaderToAcceptIt) {
+  const Netns ns = make_netns("red");
+  const Tap tap = make_tap(ns, "vm0");
+  Links links = must(Links::open(ns));
+  must(links.set_features("vm0", {.tso = true}));
+  EXPECT_FALSE(must(links.features("vm0")).tso);
+  ASSERT_EQ(::ioctl(tap.fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4), 0);
+  EXPECT_TRUE(must(links.features("vm0")).tso);
+  must(links.set_features("vm0", {.tso = false}));
+  EXPECT_FALSE(must(links.features("vm0")).tso);
 }
 
 TEST_F(LinksTest, CountsWhatTheLinkCounts) {
