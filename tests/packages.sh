@@ -8,7 +8,7 @@
 set -euo pipefail
 
 build=(g++ meson ninja-build pkg-config liburing-dev libtomlplusplus-dev libcli11-dev
-  libspdlog-dev libnl-3-dev libnl-route-3-dev libxdp-dev libbpf-dev
+  libspdlog-dev libnl-3-dev libnl-route-3-dev libxdp-dev libbpf-dev clang bpftool
   libgtest-dev libgmock-dev libbenchmark-dev)  # small, and meson looks for them at set-up
 traffic=(iproute2 iputils-ping iperf3)
 checks=(ethtool python3 clang-format-19)
