@@ -28,6 +28,7 @@
 #include "daemon/worker/exchange.hpp"
 #include "daemon/worker/worker.hpp"
 #include "drivers/tap/tap_io.hpp"
+#include "xdp/log.hpp"
 
 namespace vethd {
 namespace {
@@ -265,6 +266,7 @@ int run(const config::Config& config) {
 int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_st("vethd"));
   spdlog::set_pattern("%^%l%$: %v");
+  route_bpf_log();
 
   CLI::App app("vethd emulates Linux veth in userspace: it connects two network namespaces.");
   std::string file;

@@ -10,6 +10,22 @@
 namespace vethd {
 namespace {
 
+/// The mode is that of each frame on a TAP: tun_can_build_skb(), tun_build_skb().
+XdpReport describe_xdp(const config::Xdp& config, const XdpHook& hook) {
+  XdpReport report{.object = config.object,
+                   .program = config.program,
+                   .id = hook.id(),
+                   .mode = hook.attached()
+                               ? "native; generic for GSO frames and frames over 3456 bytes"
+                               : "detached by somebody else",
+                   .verdicts = {}};
+  if (auto verdicts = hook.verdicts())
+    report.verdicts = *verdicts;
+  else
+    report.verdicts = std::unexpected(verdicts.error().text());
+  return report;
+}
+
 EndReport describe_end(const PairEnd& end) {
   EndReport report;
   report.ifname = end.link.name;
@@ -21,6 +37,10 @@ EndReport describe_end(const PairEnd& end) {
   report.driver = "tap";
   report.queues = end.config.queues;
   report.offloads = end.tap->offloads();
+  report.features = {.gro = end.features.gro,
+                     .tso = end.features.tso,
+                     .rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding};
+  if (end.xdp) report.xdp = describe_xdp(*end.config.xdp, *end.xdp);
   // What was lost before the daemon could read it; the device itself counts that.
   if (const auto now = end.netns->links.get(end.link.ifindex))
     report.tap_ring_dropped = now->stats.tx_dropped;

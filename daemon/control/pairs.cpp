@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "daemon/control/hooks.hpp"
 #include "daemon/core/panic.hpp"
 
 namespace vethd {
@@ -31,12 +32,12 @@ std::uint32_t link_group() {
   return 0x76000000U | (chance & 0x00ffffffU);
 }
 
+}  // namespace
+
 std::string subject(const PairEnd& end) {
   return end.netns->netns.label() + "/" +
          (end.link.name.empty() ? end.config.ifname : end.link.name);
 }
-
-}  // namespace
 
 Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns)
     : loop_(loop),
@@ -60,6 +61,7 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
     if (auto created = create_end(pair->end(side)); !created) return done(created);
+  if (auto attached = attach_programs(*pair); !attached) return done(attached);
   VethPair& opened = *pairs_.emplace_back(std::move(pair));
   for (const Side side : kSides) {
     const PairEnd& end = opened.end(side);
@@ -252,6 +254,7 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
   PairEnd& end = pair.end(side);
   if (end.link.name != link.name)
     spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
+  if (end.link.mtu != link.mtu) warn_of_mtu(pair, side, link.mtu);
   const Device before = device_of(pair, side);
   end.link = link;
   // Renamed or moved meanwhile, it has no features under this name; that is an event of its own.

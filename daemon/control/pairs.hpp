@@ -16,6 +16,7 @@
 #include "daemon/control/worker_set.hpp"
 #include "daemon/core/result.hpp"
 #include "drivers/tap/tap.hpp"
+#include "xdp/hook.hpp"
 
 namespace vethd {
 
@@ -27,7 +28,12 @@ struct PairEnd {
   LinkState link;                    // as last seen
   Features features;                 // as last seen
   bool known_up = false;             // all workers know that it is up
+  std::optional<XdpHook> xdp;        // on what it receives
+  // What a veth would allow while the other end has a program; a TAP's own is 65521.
+  std::optional<std::uint32_t> max_mtu;  // bytes
 };
+
+std::string subject(const PairEnd& end);  // "red/veth0", for messages
 
 struct VethPair {
   PairId id;

@@ -29,6 +29,24 @@ std::string printable(std::string_view name) {
   return out;
 }
 
+json::value show_xdp(const std::optional<XdpReport>& xdp) {
+  if (!xdp) return nullptr;
+  json::object out{{"object", printable(xdp->object)},
+                   {"program", printable(xdp->program)},
+                   {"id", xdp->id},
+                   {"mode_note", xdp->mode}};
+  if (xdp->verdicts) {
+    json::object verdicts;
+    for_each_verdict(*xdp->verdicts,
+                     [&](std::string_view name, std::uint64_t frames) { verdicts[name] = frames; });
+    out["verdicts"] = std::move(verdicts);
+  } else {
+    out["verdicts"] = "unknown";
+    out["verdicts_reason"] = printable(xdp->verdicts.error());
+  }
+  return out;
+}
+
 json::object show_end(const EndReport& end) {
   return {{"ifname", printable(end.ifname)},
           {"netns", printable(end.netns)},
@@ -38,7 +56,12 @@ json::object show_end(const EndReport& end) {
           {"up", end.up},
           {"driver", end.driver},
           {"queues", end.queues},
-          {"offloads", array_of(end.offloads)}};
+          {"offloads", array_of(end.offloads)},
+          {"features",
+           {{"gro", end.features.gro},
+            {"tso", end.features.tso},
+            {"rx_udp_gro_forwarding", end.features.rx_udp_gro_forwarding}}},
+          {"xdp", show_xdp(end.xdp)}};
 }
 
 json::object name_end(const EndReport& end) {

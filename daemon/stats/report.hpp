@@ -5,12 +5,15 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/core/ids.hpp"
 #include "daemon/core/mac.hpp"
 #include "daemon/stats/counters.hpp"
+#include "daemon/stats/verdicts.hpp"
 
 namespace vethd {
 
@@ -26,6 +29,22 @@ struct DaemonReport {
   } io_uring;
 };
 
+/// The switches of ethtool -K that count on the path.
+struct FeaturesReport {
+  bool gro = false;
+  bool tso = false;
+  bool rx_udp_gro_forwarding = false;
+};
+
+/// An XDP program on what an end receives.
+struct XdpReport {
+  std::string object;
+  std::string program;
+  std::uint32_t id = 0;
+  std::string mode;                                  // in words
+  std::expected<XdpVerdicts, std::string> verdicts;  // or why they are unknown
+};
+
 /// One device, under the name and in the namespace it has now.
 struct EndReport {
   std::string ifname;
@@ -37,6 +56,8 @@ struct EndReport {
   std::string driver;  // "tap"
   std::uint32_t queues = 0;
   std::vector<std::string> offloads;
+  FeaturesReport features;
+  std::optional<XdpReport> xdp = std::nullopt;
   std::uint64_t tap_ring_dropped = 0;  // frames sent here and lost before rx: rtnl tx_dropped
 };
 

@@ -161,6 +161,21 @@ std::string name_text(const json::value& end) {
   return text(end.at("ifname")) + " netns " + text(end.at("netns"));
 }
 
+std::string xdp_text(const json::value& xdp) {
+  if (xdp.is_null()) return {};
+  std::string out = "       xdp " + text(xdp.at("program")) + " id " + text(xdp.at("id"));
+  out += " object " + text(xdp.at("object")) + "\n           " + text(xdp.at("mode_note"));
+  out += "\n           verdicts";
+  const json::value& verdicts = xdp.at("verdicts");
+  if (verdicts.is_string()) {
+    out += ' ' + text(verdicts) + ": " + text(xdp.at("verdicts_reason"));
+  } else {
+    for (const auto& [name, frames] : verdicts.as_object())
+      out += ' ' + std::string(name) + ' ' + text(frames);
+  }
+  return out + '\n';
+}
+
 std::string end_text(std::string_view side, const json::value& end) {
   std::string out = "    " + std::string(side) + ": " + name_text(end);
   out += " ifindex " + text(end.at("ifindex")) + " mtu " + text(end.at("mtu"));
@@ -168,7 +183,10 @@ std::string end_text(std::string_view side, const json::value& end) {
   out += "\n       link/ether " + text(end.at("mac")) + " driver " + text(end.at("driver"));
   out += " queues " + text(end.at("queues"));
   const std::string offloads = joined(end.at("offloads"), " ");
-  return out + " offloads " + (offloads.empty() ? "none" : offloads) + '\n';
+  out += " offloads " + (offloads.empty() ? "none" : offloads) + "\n       features";
+  for (const auto& [name, on] : end.at("features").as_object())
+    out += ' ' + std::string(name) + (on.as_bool() ? " on" : " off");
+  return out + '\n' + xdp_text(end.at("xdp"));
 }
 
 }  // namespace

@@ -101,10 +101,16 @@ TEST(ShowJson, IsTheAgreedForm) {
       "name": "web", "machine": "small", "carrier": true,
       "a": {"ifname": "veth0", "netns": "red", "ifindex": 7, "mtu": 1500,
             "mac": "02:00:00:00:00:01", "up": true, "driver": "tap", "queues": 1,
-            "offloads": ["csum", "tso4"]},
+            "offloads": ["csum", "tso4"],
+            "features": {"gro": false, "tso": true, "rx_udp_gro_forwarding": false},
+            "xdp": null},
       "b": {"ifname": "veth1", "netns": "blue", "ifindex": 7, "mtu": 9000,
             "mac": "02:00:00:00:00:02", "up": false, "driver": "tap", "queues": 1,
-            "offloads": []}
+            "offloads": [],
+            "features": {"gro": true, "tso": false, "rx_udp_gro_forwarding": true},
+            "xdp": {"object": "prog.o", "program": "fw", "id": 17, "mode_note": "native",
+                    "verdicts": {"aborted": 1002, "drop": 1003, "pass": 1004, "tx": 1005,
+                                 "redirect": 1006, "other": 1007}}}
     }],
     "daemon": {
       "version": "1.2.3", "pid": 4711, "workers": 2, "memory_bytes": 67108864,
@@ -113,6 +119,15 @@ TEST(ShowJson, IsTheAgreedForm) {
                    "missing": ["single-shot reads instead of multishot"]}
     }})");
   EXPECT_EQ(sent(show_json(test::sample_report())), expected);
+}
+
+TEST(ShowJson, SaysWhyVerdictsAreUnknown) {
+  Report report = test::sample_report();
+  report.pairs[0].b.xdp->verdicts = std::unexpected("no BTF");
+  const json::value show = sent(show_json(report));
+  const json::value& xdp = show.at("pairs").as_array().at(0).at("b").at("xdp");
+  EXPECT_EQ(xdp.at("verdicts"), "unknown");
+  EXPECT_EQ(xdp.at("verdicts_reason"), "no BTF");
 }
 
 TEST(ShowJson, IsAnEmptyListWithoutPairs) {

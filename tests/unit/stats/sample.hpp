@@ -40,6 +40,7 @@ inline Report sample_report() {
             .driver = "tap",
             .queues = 1,
             .offloads = {"csum", "tso4"},
+            .features = {.gro = false, .tso = true, .rx_udp_gro_forwarding = false},
             .tap_ring_dropped = next++};
   pair.b = pair.a;
   pair.b.ifname = "veth1";
@@ -48,6 +49,11 @@ inline Report sample_report() {
   pair.b.mac = {{2, 0, 0, 0, 0, 2}};
   pair.b.up = false;
   pair.b.offloads = {};
+  pair.b.features = {.gro = true, .tso = false, .rx_udp_gro_forwarding = true};
+  XdpVerdicts verdicts;
+  for_each_verdict(verdicts, [&](auto, std::uint64_t& frames) { frames = next++; });
+  pair.b.xdp = {
+      .object = "prog.o", .program = "fw", .id = 17, .mode = "native", .verdicts = verdicts};
   pair.b.tap_ring_dropped = next++;
   pair.a_to_b = numbered_direction(&next);
   next *= 1'000'000'000'000;  // so that the columns differ in width

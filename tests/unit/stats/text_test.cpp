@@ -157,15 +157,28 @@ TEST(StatsText, LeavesNoBlanksAtTheEndOfALine) {
 }
 
 TEST(ShowText, IsABlockPerPairAndOneForTheDaemon) {
-  EXPECT_EQ(show_text(show_json(test::sample_report())),
-            "web: machine small carrier on\n"
-            "    a: veth0 netns red ifindex 7 mtu 1500 state UP\n"
-            "       link/ether 02:00:00:00:00:01 driver tap queues 1 offloads csum tso4\n"
-            "    b: veth1 netns blue ifindex 7 mtu 9000 state DOWN\n"
-            "       link/ether 02:00:00:00:00:02 driver tap queues 1 offloads none\n"
-            "vethd 1.2.3: pid 4711 workers 2 memory 64 MiB socket /run/vethd/vethd.sock\n"
-            "    io_uring: MSG_RING, DEFER_TASKRUN\n"
-            "    missing: single-shot reads instead of multishot\n");
+  EXPECT_EQ(
+      show_text(show_json(test::sample_report())),
+      "web: machine small carrier on\n"
+      "    a: veth0 netns red ifindex 7 mtu 1500 state UP\n"
+      "       link/ether 02:00:00:00:00:01 driver tap queues 1 offloads csum tso4\n"
+      "       features gro off tso on rx_udp_gro_forwarding off\n"
+      "    b: veth1 netns blue ifindex 7 mtu 9000 state DOWN\n"
+      "       link/ether 02:00:00:00:00:02 driver tap queues 1 offloads none\n"
+      "       features gro on tso off rx_udp_gro_forwarding on\n"
+      "       xdp fw id 17 object prog.o\n"
+      "           native\n"
+      "           verdicts aborted 1002 drop 1003 pass 1004 tx 1005 redirect 1006 other 1007\n"
+      "vethd 1.2.3: pid 4711 workers 2 memory 64 MiB socket /run/vethd/vethd.sock\n"
+      "    io_uring: MSG_RING, DEFER_TASKRUN\n"
+      "    missing: single-shot reads instead of multishot\n");
+}
+
+TEST(ShowText, SaysWhyVerdictsAreUnknown) {
+  Report report = test::sample_report();
+  report.pairs[0].b.xdp->verdicts = std::unexpected("no BTF");
+  const std::string text = show_text(show_json(report));
+  EXPECT_NE(text.find("           verdicts unknown: no BTF\n"), text.npos) << text;
 }
 
 TEST(Text, RefusesAnAnswerOfAnotherShape) {
