@@ -29,6 +29,7 @@
 #include "daemon/worker/worker.hpp"
 #include "drivers/tap/tap_io.hpp"
 #include "xdp/log.hpp"
+#include "xdp/object.hpp"
 
 namespace vethd {
 namespace {
@@ -285,6 +286,12 @@ int main(int argc, char** argv) {
     spdlog::error("{}", host.error().text());
     return kExitFailed;
   }
+  host->inspect_xdp = [](const std::string& object,
+                         const std::string& program) -> Result<config::XdpProgram> {
+    auto info = inspect_xdp(object, program);
+    if (!info) return pass(std::move(info));
+    return config::XdpProgram{.frags = info->frags};
+  };
   const auto config = config::load(file, *host);
   if (!config) {
     std::fputs(config.error().text().c_str(), stderr);

@@ -5,22 +5,19 @@
 #include <string>
 #include <utility>
 
+#include "config/limits.hpp"
 #include "daemon/control/pairs.hpp"
 #include "xdp/object.hpp"
 
 namespace vethd {
 namespace {
 
-// A page less XDP_PACKET_HEADROOM, struct skb_shared_info and the Ethernet header (x86-64).
-constexpr std::uint32_t kMaxXdpMtu = 4096 - 256 - 320 - 14;
-constexpr std::uint32_t kMaxXdpFragsMtu = kMaxXdpMtu + 17 * 4096;  // MAX_SKB_FRAGS pages more
-
 Result<void> attach_program(PairEnd& end, PairEnd& peer) {
   const config::Xdp& wanted = *end.config.xdp;
   const std::string doing = "attach XDP program " + wanted.program + " to " + subject(end);
   const auto info = inspect_xdp(wanted.object, wanted.program);
   if (!info) return std::unexpected(info.error());
-  const std::uint32_t max_mtu = info->frags ? kMaxXdpFragsMtu : kMaxXdpMtu;
+  const std::uint32_t max_mtu = info->frags ? config::kMaxXdpFragsMtu : config::kMaxXdpMtu;
   if (peer.config.mtu > max_mtu)
     return fail(doing,
                 "the other end may have mtu " + std::to_string(max_mtu) +

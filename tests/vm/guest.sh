@@ -33,6 +33,9 @@ GTEST_OUTPUT=xml:/tmp/gtest/ meson test -C "$build" --no-rebuild --suite platfor
   --timeout-multiplier $slower --logbase guest --print-errorlogs | cat || true
 "$source_dir/tests/results.py" linux-6.1 "$build/meson-logs/guest.json" /tmp/gtest
 
+# The verdicts of XDP programs can be counted here, whatever the host's kernel says of fexit.
+check xdp "$build/tests/system/system-xdp"
+
 log=/tmp/vethd.log
 exec {from_daemon}< <(exec "$build/daemon/vethd" --config "$source_dir/config/examples/pair.toml" 2>$log)
 daemon=$!

@@ -1,0 +1,174 @@
+// XDP programs on what an end receives: what becomes of frames, of the other end, of bad requests.
+#include <algorithm>
+#include <boost/json.hpp>
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "tests/system/lib/fixture.hpp"
+#include "tests/system/lib/packet.hpp"
+#include "tests/system/lib/transfer.hpp"
+
+namespace vethd::system_test {
+namespace {
+
+namespace json = boost::json;
+
+constexpr milliseconds kSoon = 5s;
+constexpr int kCannotRun = 1;
+constexpr int kBadUsage = 2;
+
+/// Side b runs a program of tests/platform/xdp/programs.bpf.c.
+std::string with_program(const std::string& program, const Pair& pair = red_to_blue(),
+                         const std::string& object = XDP_TEST_OBJECT) {
+  return to_toml({.pairs = {pair}}) + "  [pair.b.xdp]\n  object = \"" + object +
+         "\"\n  program = \"" + program + "\"\n";
+}
+
+class XdpProgram : public System {
+ protected:
+  void attach(const std::string& program) {
+    make_netns("red");
+    make_netns("blue");
+    start_with(with_program(program));
+    daemon().allow_log("single-shot");  // on Linux 6.1, where these tests run for the counts
+  }
+
+  static json::object end(const char* side) { return pair_in(show(), "web").at(side).as_object(); }
+  static json::object xdp() { return end("b").at("xdp").as_object(); }
+
+  /// The count of one verdict is as expected or, where the kernel refuses to count, unknown for a
+  /// reason that is given.
+  static void expect_verdicts(std::string_view name, std::uint64_t frames) {
+    const json::object program = xdp();
+    if (program.at("verdicts") == "unknown") {
+      EXPECT_NE(program.at("verdicts_reason").as_string().find("fexit"), json::string::npos)
+          << program;
+      return;
+    }
+    EXPECT_EQ(program.at("verdicts").at(name).to_number<std::uint64_t>(), frames) << program;
+  }
+};
+
+TEST_F(XdpProgram, IsShownWithWhatItIsAndWhereItRuns) {
+  attach("pass_all");
+  const json::object program = xdp();
+  EXPECT_EQ(program.at("object"), XDP_TEST_OBJECT);
+  EXPECT_EQ(program.at("program"), "pass_all");
+  EXPECT_NE(ip("-n blue -d link show dev veth1")
+                .find("prog/xdp id " + std::to_string(number(program, "id")) + " "),
+            std::string::npos);
+  EXPECT_NE(program.at("mode_note").as_string().find("3456"), json::string::npos) << program;
+  EXPECT_TRUE(end("a").at("xdp").is_null());
+  const Finished text = run_vethctl({"show"});
+  EXPECT_NE(text.out.find("xdp pass_all id "), std::string::npos) << text.out;
+}
+
+TEST_F(XdpProgram, TakesSegmentationFromTheOtherEndOnly) {
+  attach("pass_all");
+  EXPECT_EQ(end("a").at("offloads"), json::array{"csum"});
+  EXPECT_EQ(end("a").at("features").at("tso"), false);
+  EXPECT_EQ(end("b").at("features").at("tso"), true);
+}
+
+TEST_F(XdpProgram, LetsPassWhatItPasses) {
+  attach("pass_all");
+  EXPECT_TRUE(pings("red", "192.168.1.2"));
+  const auto sent = tcp_both_ways({"red", "blue", "192.168.1.2"}, 4ULL << 20);
+  EXPECT_TRUE(sent) << sent.error().text();
+  ASSERT_TRUE(wait_until(ledgers_at_rest, kSoon, "frames in flight to arrive"));
+  expect_verdicts("pass", number(ledger("web", "a_to_b"), "tx_frames"));
+}
+
+TEST_F(XdpProgram, StopsWhatItDropsAndNothingTheOtherWay) {
+  attach("drop_all");
+  const PacketSocket red("red", "veth0");
+  const PacketSocket blue("blue", "veth1");
+  constexpr std::uint32_t kFrames = 20;
+  const std::uint64_t before = number(ledger("web", "a_to_b"), "tx_frames");
+  for (std::uint32_t seed = 0; seed < kFrames; ++seed) ASSERT_TRUE(red.send(test_frame(100, seed)));
+  const auto written = [&] {
+    return number(ledger("web", "a_to_b"), "tx_frames") >= before + kFrames && ledgers_at_rest();
+  };
+  ASSERT_TRUE(wait_until(written, kSoon, "the frames to be written"));
+  EXPECT_FALSE(blue.receive(0ms)) << "the program let one pass";
+  expect_verdicts("drop", number(ledger("web", "a_to_b"), "tx_frames"));
+  ASSERT_TRUE(blue.send(test_frame(100, kFrames)));
+  const auto back = red.receive(kSoon);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(seed_of(*back), kFrames);
+}
+
+TEST_F(XdpProgram, SendsBackWhatItTransmits) {
+  attach("tx_all");
+  const PacketSocket red("red", "veth0");
+  const Frame sent = test_frame(200, 7);
+  ASSERT_TRUE(red.send(sent));
+  const auto back = red.receive(kSoon);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, sent);
+}
+
+TEST_F(XdpProgram, WorksOnAfterItsEndHasMoved) {
+  attach("drop_all");
+  make_netns("green");
+  ip("-n blue link set veth1 netns green");
+  ip("-n green link set veth1 up");
+  const auto moved = [] { return end("b").at("netns") != "blue" && end("b").at("up").as_bool(); };
+  ASSERT_TRUE(wait_until(moved, kSoon, "vethd to find the end"));
+  EXPECT_NE(ip("-n green -d link show dev veth1").find("name drop_all"), std::string::npos);
+  EXPECT_NE(xdp().at("mode_note").as_string().find("native"), json::string::npos);
+}
+
+TEST_F(XdpProgram, WarnsOfAnMtuThatVethWouldRefuse) {
+  attach("pass_all");
+  ip("-n red link set veth0 mtu 3506");
+  const auto mtu_is = [](std::uint64_t mtu) {
+    return wait_until([&] { return number(end("a"), "mtu") == mtu; }, kSoon, "the mtu");
+  };
+  ASSERT_TRUE(mtu_is(3506));
+  EXPECT_EQ(daemon().process().err().find("3506"), std::string::npos) << "as much is allowed";
+  ip("-n red link set veth0 mtu 3507");
+  ASSERT_TRUE(mtu_is(3507));
+  const std::string warning = "red/veth0 has mtu 3507: a veth takes at most 3506";
+  daemon().allow_log(warning);
+  EXPECT_NE(daemon().process().err().find(warning), std::string::npos) << daemon().process().err();
+}
+
+class XdpRefusal : public System {
+ protected:
+  static void expect(const std::string& toml, bool only_check, int exit_code,
+                     const std::vector<std::string>& says) {
+    std::vector<std::string> arguments = {"--config", write_config(toml)};
+    if (only_check) arguments.emplace_back("--check");
+    const Finished done = run_vethd(arguments);
+    EXPECT_EQ(done.exit_code, exit_code) << done.err;
+    for (const std::string& text : says)
+      EXPECT_NE(done.err.find(text), std::string::npos) << text << " in:\n" << done.err;
+    EXPECT_EQ(done.err.find("libbpf"), std::string::npos) << done.err;
+  }
+};
+
+TEST_F(XdpRefusal, NamesWhatIsWrongWithTheObjectAtTheCheck) {
+  expect(with_program("pas_all"), true, kBadUsage, {"pas_all", "its programs are: pass_all"});
+  expect(with_program("pass_all", red_to_blue(), "/run/no-such.o"), true, kBadUsage,
+         {"/run/no-such.o", "there is no such file"});
+  expect(with_program("classifier"), true, kBadUsage, {"section \"tc\""});
+}
+
+TEST_F(XdpRefusal, NamesTheLargestMtuOfTheOtherEndAtTheCheck) {
+  Pair pair = red_to_blue();
+  pair.a.mtu = 9000;
+  expect(with_program("pass_all", pair), true, kBadUsage, {"mtu = 9000", "3506"});
+  expect(with_program("pass_frags", pair), true, 0, {});
+}
+
+TEST_F(XdpRefusal, TellsTheVerifiersComplaint) {
+  make_netns("red");
+  make_netns("blue");
+  expect(with_program("reads_beyond"), false, kCannotRun,
+         {"reads_beyond", "outside of the packet"});
+}
+
+}  // namespace
+}  // namespace vethd::system_test
