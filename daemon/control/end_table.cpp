@@ -25,13 +25,16 @@ std::string read_rps_cpus(const config::End& end) {
 /// "0,1"; empty: no RPS. Unlike the kernel, which ignores CPUs that are not there, and like the
 /// configuration, refuses them.
 Result<void> write_rps_cpus(config::End& end, std::string_view text, std::uint32_t cpus) {
+  const auto refuse = [&] {
+    return fail("", fmt::format("CPUs from 0 to {}, as in 0,1", cpus - 1), EINVAL);
+  };
+  if (text.find_first_not_of("0123456789,") != std::string_view::npos || text.ends_with(','))
+    return refuse();
   std::vector<CpuId> list;
   while (!text.empty()) {
     const std::size_t comma = text.find(',');
     const auto number = parse_int(text.substr(0, comma));
-    if (!number || *number < 0 || static_cast<std::uint32_t>(*number) >= cpus ||
-        comma == text.size() - 1)
-      return fail("", fmt::format("CPUs from 0 to {}, as in 0,1", cpus - 1), EINVAL);
+    if (!number || static_cast<std::uint32_t>(*number) >= cpus) return refuse();
     list.push_back({static_cast<std::uint32_t>(*number)});
     text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
   }

@@ -13,17 +13,34 @@ namespace {
 constexpr std::uint32_t kGroupBits = 32;
 constexpr std::uint32_t kDigitBits = 4;
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\n";
+// kernel/sysctl.c: TMPBUFLEN less the end of the string and one that must not be a digit.
+constexpr std::size_t kMaxNumber = 20;
+
+constexpr std::string_view kBlank = " \t\n";
+
+/// The first word; the kernel does not look at what follows it.
+std::string_view first_word(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlank);
   if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+  text.remove_prefix(first);
+  return text.substr(0, text.find_first_of(kBlank));
+}
+
+/// Takes the last group of digits off the text, with the commas and blanks around it.
+std::string_view take_last_group(std::string_view& text) {
+  constexpr std::string_view kBetween = ", \t\n";
+  text = text.substr(0, text.find_last_not_of(kBetween) + 1);
+  const std::size_t before = text.find_last_of(kBetween) + 1;  // npos + 1: the beginning
+  const std::string_view group = text.substr(before);
+  text = text.substr(0, text.substr(0, before).find_last_not_of(kBetween) + 1);
+  return group;
 }
 
 }  // namespace
 
 std::optional<std::int32_t> parse_int(std::string_view text) {
-  text = trimmed(text);
+  text = first_word(text);
+  if (text.size() > kMaxNumber) return std::nullopt;
   const bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
   int base = 10;
@@ -47,27 +64,24 @@ Result<std::vector<CpuId>> parse_cpu_mask(std::string_view text, std::uint32_t c
   const auto refuse = [&](int code) {
     return fail("", fmt::format("a hexadecimal mask of the {} emulated CPUs", cpus), code);
   };
-  text = trimmed(text);
   std::vector<CpuId> mask;
-  std::uint32_t group = 0;  // bit that the current group starts with
-  std::uint32_t bit = 0;
-  for (std::size_t i = text.size(); i-- > 0;) {
-    if (text[i] == ',') {
-      if (bit == group) return refuse(EINVAL);  // an empty group
-      bit = group += kGroupBits;
-      if (i == 0) return refuse(EINVAL);
-      continue;
+  std::uint32_t first = 0;  // bit that the group starts with
+  do {                      // ends: each group makes the text shorter
+    if (first >= cpus) return refuse(EOVERFLOW);
+    const std::string_view group = take_last_group(text);
+    if (group.empty()) break;  // nothing at all: no CPU
+    std::uint64_t bits = 0;
+    const char* const end = group.data() + group.size();
+    const auto [rest, error] = std::from_chars(group.data(), end, bits, 16);
+    if (error == std::errc::invalid_argument || rest != end) return refuse(EINVAL);
+    if (group.size() > kGroupBits / kDigitBits) return refuse(EOVERFLOW);
+    for (std::uint32_t bit = 0; bit < kGroupBits; ++bit) {
+      if ((bits >> bit & 1U) == 0) continue;
+      if (first + bit >= cpus) return refuse(EOVERFLOW);
+      mask.push_back({first + bit});
     }
-    std::uint32_t digit = 0;
-    if (std::from_chars(&text[i], &text[i] + 1, digit, 16).ec != std::errc{}) return refuse(EINVAL);
-    if (bit - group >= kGroupBits) return refuse(EOVERFLOW);
-    for (std::uint32_t i_bit = 0; i_bit < kDigitBits; ++i_bit) {
-      if ((digit >> i_bit & 1U) == 0) continue;
-      if (bit + i_bit >= cpus) return refuse(EOVERFLOW);
-      mask.push_back({bit + i_bit});
-    }
-    bit += kDigitBits;
-  }
+    first += kGroupBits;
+  } while (!text.empty());
   return mask;
 }
 

@@ -12,12 +12,15 @@
 
 namespace vethd {
 
-/// Decimal, 0x hexadecimal or 0 octal, perhaps negative, between blanks. None: anything else.
+/// Decimal, 0x hexadecimal or 0 octal, perhaps negative; a second word is not looked at. None:
+/// anything else, what does not fit an int, and what is longer than any int.
 ///
-/// Emulates  kernel/sysctl.c: proc_dointvec(): what does not fit an int is refused.
+/// Emulates  kernel/sysctl.c: proc_dointvec().
 std::optional<std::int32_t> parse_int(std::string_view text);
 
-/// Emulates  lib/bitmap-str.c: bitmap_parse(): hexadecimal in groups of 32 bits, "ff,00000001".
+/// Hexadecimal in groups of 32 bits, "ff,00000001", with commas or blanks between; nothing: empty.
+///
+/// Emulates  lib/bitmap-str.c: bitmap_parse().
 /// Errors    EINVAL, or EOVERFLOW for a CPU that is not there.
 Result<std::vector<CpuId>> parse_cpu_mask(std::string_view text, std::uint32_t cpus);
 

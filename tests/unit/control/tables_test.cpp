@@ -23,10 +23,12 @@ TEST(Int, IsReadAsTheKernelReadsIt) {
   EXPECT_EQ(parse_int("0x10"), 16);
   EXPECT_EQ(parse_int("-0x10"), -16);
   EXPECT_EQ(parse_int("010"), 8);
+  EXPECT_EQ(parse_int("300 400"), 300);
   EXPECT_EQ(parse_int("2147483647"), 2147483647);
   EXPECT_EQ(parse_int("-2147483648"), -2147483647 - 1);
-  for (const char* text : {"", " ", "-", "--1", "+1", "0x", "08", "1 2", "1,2", "12a", "1.0",
-                           "2147483648", "-2147483649", "18446744073709551616", "0x100000000"}) {
+  for (const char* text :
+       {"", " ", "-", "--1", "+1", "0x", "08", "1,2", "12a", "1.0", "2147483648", "-2147483649",
+        "18446744073709551616", "0000000000000000000000454", "0x100000000"}) {
     EXPECT_EQ(parse_int(text), std::nullopt) << '"' << text << '"';
   }
 }
@@ -52,7 +54,9 @@ TEST(CpuMask, IsHexadecimalInGroupsOf32) {
       {"80000000", 32, cpus({31}), "80000000"},
       {"1,00000001", 33, cpus({0, 32}), "1,00000001"},
       {"1,1", 40, cpus({0, 32}), "01,00000001"},
-      {"00000000,00000000,1", 1, cpus({0}), "1"},
+      {"1 , 1", 40, cpus({0, 32}), "01,00000001"},
+      {",1,", 2, cpus({0}), "1"},
+      {" ", 2, cpus({}), "0"},
       {"", 2, cpus({}), "0"},
   };
   for (const auto& [text, count, mask, printed] : kCases) {
@@ -67,9 +71,10 @@ TEST(CpuMask, RefusesWhatIsNoneOrNamesAbsentCpus) {
   const struct {
     std::string text;
     int code;
-  } kCases[] = {{"x", EINVAL},  {"0x1", EINVAL},  {"1 1", EINVAL},         {",1", EINVAL},
-                {"1,", EINVAL}, {"-1", EINVAL},   {"1,,1", EINVAL},        {"4", EOVERFLOW},
-                {"3", 0},       {"f", EOVERFLOW}, {"000000001", EOVERFLOW}};
+  } kCases[] = {
+      {"x", EINVAL},       {"0x1", EINVAL},         {"-1", EINVAL},     {"3", 0},
+      {"4", EOVERFLOW},    {"f", EOVERFLOW},        {"1 1", EOVERFLOW}, {"0,0", EOVERFLOW},
+      {"1,,1", EOVERFLOW}, {"000000001", EOVERFLOW}};
   for (const auto& [text, code] : kCases) {
     const auto parsed = parse_cpu_mask(text, 2);
     EXPECT_EQ(parsed ? 0 : parsed.error().code, code) << text;
