@@ -115,6 +115,7 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.dev_addr = end.link.mac;
   device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
   device.rps_cpus = end.config.rps_cpus;
+  device.rps_flow_cnt = end.config.rps_flow_cnt;
   return device;
 }
 
