@@ -114,6 +114,10 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.running = end.link.up;
   device.dev_addr = end.link.mac;
   device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
+  device.tso = end.features.tso;
+  device.gro = end.features.gro;
+  device.rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding;
+  device.has_xdp = end.xdp.has_value();
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
   return device;
