@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/parse.hpp"
+#include "daemon/control/kernels.hpp"
 #include "daemon/control/loop.hpp"
 #include "daemon/control/observe.hpp"
 #include "daemon/control/pairs.hpp"
@@ -51,10 +52,6 @@ Result<HashKey> random_key() {
   HashKey key;
   if (::getrandom(&key, sizeof key, 0) != sizeof key) return fail("draw a random hash key");
   return key;
-}
-
-const Rules& rules_of(config::KernelVersion version) {
-  return *kAllRules[static_cast<std::size_t>(version)];
 }
 
 /// Everything between a checked configuration and the end of the process.
@@ -189,6 +186,8 @@ class Daemon {
     switch (request.command) {
       case Command::show:
         return observer_->show(reply);
+      case Command::show_stats:
+        return observer_->show_stats(std::move(reply));
       case Command::stats:
         return observer_->stats(std::move(reply));
       case Command::softnet:

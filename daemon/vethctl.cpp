@@ -116,6 +116,7 @@ std::string render(const boost::json::object& result, const Options& options) {
     return (options.pretty ? pretty_json(result) : boost::json::serialize(result)) + '\n';
   switch (options.requests.front().command) {
     case Command::show:
+    case Command::show_stats:
       return show_text(result);
     case Command::stats:
       return stats_text(result, options.details ? Detail::explained : Detail::numbers);
@@ -195,7 +196,10 @@ int run(int argc, char** argv) {
   const auto one = [&](Command command) {
     return [&, command] { options.requests = {{.command = command, .machine = machine}}; };
   };
-  app.add_subcommand("show", "pairs, their ends, and the daemon")->callback(one(Command::show));
+  CLI::App* show = app.add_subcommand("show", "pairs, their ends, and the daemon");
+  bool veth_stats = false;
+  show->add_flag("-s,--statistics", veth_stats, "as ip -s link and ethtool -S print it of a veth");
+  show->callback([&] { one(veth_stats ? Command::show_stats : Command::show)(); });
   app.add_subcommand("stats", "frames by stage and direction, softnet, workers")
       ->callback(one(Command::stats));
 

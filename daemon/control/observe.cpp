@@ -5,6 +5,7 @@
 
 #include "config/kernel.hpp"
 #include "config/suggest.hpp"
+#include "daemon/control/kernels.hpp"
 #include "daemon/stats/softnet_stat.hpp"
 
 namespace vethd {
@@ -47,6 +48,27 @@ EndReport describe_end(const PairEnd& end) {
   return report;
 }
 
+/// What the program has decided; nothing where that is not known.
+std::optional<VethXdp> xdp_of(const PairEnd& end) {
+  if (!end.xdp) return VethXdp{};
+  const auto verdicts = end.xdp->verdicts();
+  if (!verdicts) return std::nullopt;
+  return VethXdp{.redirected = verdicts->redirect,
+                 .dropped = verdicts->drop + verdicts->aborted + verdicts->other,
+                 .sent_back = verdicts->tx};
+}
+
+VethDirection direction_of(const DirectionReport& report, const PairEnd& sender,
+                           const PairEnd& receiver) {
+  VethDirection direction{.counters = report.counters, .rq = report.rq};
+  if (const auto now = sender.netns->links.get(sender.link.ifindex))
+    direction.sender_tx_dropped = now->stats.tx_dropped;
+  if (const auto now = receiver.netns->links.get(receiver.link.ifindex))
+    direction.receiver_rx_dropped = now->stats.rx_dropped;
+  if (const auto xdp = xdp_of(receiver)) direction.receiver_xdp_dropped = xdp->dropped;
+  return direction;
+}
+
 }  // namespace
 
 Report Observer::describe() const {
@@ -74,6 +96,8 @@ void Observer::add_snapshots(Report& report, const std::vector<MailAnswer>& answ
         const auto& path = answer.snapshot->paths[path_from(pair->id, from).value];
         direction.counters += path.counters;
         direction.in_flight += path.in_flight;
+        if (direction.rq.size() < path.rq.size()) direction.rq.resize(path.rq.size());
+        for (std::size_t i = 0; i < path.rq.size(); ++i) direction.rq[i] += path.rq[i];
       };
       add(Side::a, out.a_to_b);
       add(Side::b, out.b_to_a);
@@ -89,6 +113,35 @@ void Observer::add_snapshots(Report& report, const std::vector<MailAnswer>& answ
 }
 
 void Observer::show(const Reply& reply) const { reply(show_json(describe())); }
+
+void Observer::add_veth_view(Report& report) const {
+  std::size_t index = 0;
+  for (const auto& pair : pairs_.all()) {
+    if (pair == nullptr || pair->removing) continue;
+    PairReport& out = report.pairs[index++];
+    const VethStatsRules& rules = rules_of(config_.machines[pair->machine.value].kernel).stats;
+    const VethDirection a_to_b = direction_of(out.a_to_b, pair->end(Side::a), pair->end(Side::b));
+    const VethDirection b_to_a = direction_of(out.b_to_a, pair->end(Side::b), pair->end(Side::a));
+    const auto view = [&](const PairEnd& end, const PairEnd& peer, const VethDirection& sent,
+                          const VethDirection& received) {
+      return EndReport::VethView{
+          .link = veth_link_stats(rules, sent, received),
+          .ethtool = veth_ethtool_stats(rules, peer.link.ifindex, end.config.queues, received.rq,
+                                        xdp_of(end))};
+    };
+    out.a.veth = view(pair->end(Side::a), pair->end(Side::b), a_to_b, b_to_a);
+    out.b.veth = view(pair->end(Side::b), pair->end(Side::a), b_to_a, a_to_b);
+  }
+}
+
+void Observer::show_stats(Reply reply) {
+  workers_.tell(TakeSnapshot{}, [this, reply = std::move(reply)](const auto& answers) {
+    Report report = describe();
+    add_snapshots(report, answers);
+    add_veth_view(report);
+    reply(show_json(report));
+  });
+}
 
 void Observer::stats(Reply reply) {
   workers_.tell(TakeSnapshot{}, [this, reply = std::move(reply)](const auto& answers) {

@@ -22,11 +22,13 @@ class Observer {
   using Reply = std::function<void(const Answer&)>;
 
   void show(const Reply& reply) const;
+  void show_stats(Reply reply);
   void stats(Reply reply);
   void softnet(const Request& request, Reply reply);
 
  private:
   [[nodiscard]] Report describe() const;
+  void add_veth_view(Report& report) const;
   void add_snapshots(Report& report, const std::vector<MailAnswer>& answers) const;
 
   const config::Config& config_;

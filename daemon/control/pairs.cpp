@@ -120,6 +120,10 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.has_xdp = end.xdp.has_value();
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
+  device.has_qdisc = end.link.qdisc != "noqueue";
+  device.mark = end.config.metadata.mark;
+  device.priority = end.config.metadata.priority;
+  device.classid = end.config.metadata.classid;
   return device;
 }
 

@@ -32,6 +32,7 @@ struct CommandInfo {
 };
 constexpr std::array kCommands = {
     CommandInfo{Command::show, "show", {}},
+    CommandInfo{Command::show_stats, "show-stats", {}},
     CommandInfo{Command::stats, "stats", {}},
     CommandInfo{Command::softnet, "softnet", {Use::may}},
     CommandInfo{Command::sysctl, "sysctl", {Use::may, Use::may, Use::may}},

@@ -14,7 +14,7 @@
 
 namespace vethd {
 
-enum class Command : std::uint8_t { show, stats, softnet, sysctl, set };
+enum class Command : std::uint8_t { show, show_stats, stats, softnet, sysctl, set };
 
 /// A command and what it is about. All arguments are strings, as somebody has typed them; which
 /// of them a command takes and needs, parse_request() has checked.

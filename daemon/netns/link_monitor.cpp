@@ -28,6 +28,12 @@ void on_link(nl_object* object, void* sink) {
 int on_message(nl_msg* message, void* arg) {
   auto& events = *static_cast<std::vector<LinkEvent>*>(arg);
   const nlmsghdr* header = ::nlmsg_hdr(message);
+  if (header->nlmsg_type == RTM_NEWQDISC || header->nlmsg_type == RTM_DELQDISC) {
+    const auto* qdisc = static_cast<const tcmsg*>(::nlmsg_data(header));
+    if (::nlmsg_valid_hdr(header, sizeof *qdisc))
+      events.emplace_back().link.ifindex = qdisc->tcm_ifindex;
+    return NL_OK;
+  }
   if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK) return NL_OK;
   // A device that leaves a bridge is announced by RTM_DELLINK, too, of family AF_BRIDGE.
   const auto* info = static_cast<const ifinfomsg*>(::nlmsg_data(header));
@@ -52,9 +58,9 @@ Result<LinkMonitor> LinkMonitor::open(const Netns& ns) {
     return fail(doing, "needs CAP_NET_ADMIN");
   }
   ::nl_socket_disable_seq_check(socket->get());  // events answer no request
-  if (const int error = ::nl_socket_add_membership(socket->get(), RTNLGRP_LINK); error < 0) {
-    return fail(doing, ::nl_geterror(error), 0);
-  }
+  for (const int group : {RTNLGRP_LINK, RTNLGRP_TC})
+    if (const int error = ::nl_socket_add_membership(socket->get(), group); error < 0)
+      return fail(doing, ::nl_geterror(error), 0);
   return LinkMonitor{std::move(*socket), ns.label()};
 }
 

@@ -15,7 +15,7 @@ namespace vethd {
 
 struct LinkEvent {
   enum class Kind : std::uint8_t {
-    changed,  // new, or changed; also for changes that LinkState does not show
+    changed,  // new, or changed, or its qdisc has; only the ifindex of link is sure to be there
     removed,  // gone from this namespace: deleted, or moved to another
     overrun,  // events were lost: read every device anew; link is empty
   };
@@ -23,7 +23,7 @@ struct LinkEvent {
   LinkState link;
 };
 
-/// One socket in the multicast group RTNLGRP_LINK of one namespace.
+/// One socket in the multicast groups RTNLGRP_LINK and RTNLGRP_TC of one namespace.
 ///
 /// Threads  one owner, whose event loop waits for fd() to become readable.
 /// Never    blocks.

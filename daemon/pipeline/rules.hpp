@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "daemon/pipeline/gro_rules.hpp"
+#include "daemon/stats/veth_stats.hpp"
 
 namespace vethd {
 
@@ -57,11 +58,7 @@ struct Rules {
 
   GroRules gro;  // net/ipv4/tcp_offload.c, udp_offload.c
 
-  // What users see.
-  bool veth_counts_drops_twice;  // veth_get_stats64(): the receiver shows its peer's drops, too
-  bool veth_counts_xdp_drops;    // as rx_dropped
-  enum class EthtoolStats : std::uint8_t { peer_only, rx_basic, all } ethtool_stats;
-  std::uint8_t softnet_columns;  // of /proc/net/softnet_stat
+  VethStatsRules stats;  // drivers/net/veth.c: veth_get_stats64(), ethtool_stats_keys
 };
 
 inline constexpr Rules kRules414{
@@ -79,10 +76,9 @@ inline constexpr Rules kRules414{
     .polls_refilled_list = false,
     .ksoftirqd_takes_over = true,
     .gro = kGro54,
-    .veth_counts_drops_twice = true,
-    .veth_counts_xdp_drops = false,
-    .ethtool_stats = Rules::EthtoolStats::peer_only,
-    .softnet_columns = 11,
+    .stats = {.drops_counted_twice = true,
+              .xdp_drops_counted = false,
+              .ethtool = VethStatsRules::Ethtool::peer_only},
 };
 
 // Each later table says what changed since the one before.
@@ -95,8 +91,8 @@ inline constexpr Rules kRules54 = [] {
   rules.scrub_clears_fwd_mark = true;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet;
   rules.multicast_before_address = false;
-  rules.veth_counts_xdp_drops = true;
-  rules.ethtool_stats = Rules::EthtoolStats::rx_basic;
+  rules.stats.xdp_drops_counted = true;
+  rules.stats.ethtool = VethStatsRules::Ethtool::rx_basic;
   return rules;
 }();
 
@@ -108,10 +104,9 @@ inline constexpr Rules kRules61 = [] {
   rules.gro = kGro61;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet_not_monotonic;
   rules.ports_ordered_with_addresses = false;
-  rules.veth_counts_drops_twice = false;
-  rules.veth_counts_xdp_drops = false;
-  rules.ethtool_stats = Rules::EthtoolStats::all;
-  rules.softnet_columns = 13;
+  rules.stats = {.drops_counted_twice = false,
+                 .xdp_drops_counted = false,
+                 .ethtool = VethStatsRules::Ethtool::all};
   return rules;
 }();
 
@@ -123,7 +118,6 @@ inline constexpr Rules kRules612 = [] {
   rules.not_running = Rules::NotRunning::after_limits;
   rules.polls_refilled_list = true;
   rules.ksoftirqd_takes_over = false;
-  rules.softnet_columns = 15;
   return rules;
 }();
 

@@ -174,8 +174,8 @@ class SoftnetData {
   std::chrono::nanoseconds jiffy_;
   Sysctls sysctls_;
   std::shared_ptr<SockFlowTable> sock_flow_table_;  // none: no RFS
-  bool raised_ = false;            // NET_RX_SOFTIRQ is pending
-  bool in_net_rx_action_ = false;  // only where the rules know it
+  bool raised_ = false;                             // NET_RX_SOFTIRQ is pending
+  bool in_net_rx_action_ = false;                   // only where the rules know it
   bool ksoftirqd_running_ = false;
   bool backlog_listed_ = false;  // on poll_list here, or being polled
   std::uint32_t head_ = 0;       // input_queue_head: frames ever taken off

@@ -159,6 +159,13 @@ inline Counters& operator+=(Counters& sum, const Counters& part) {
   return sum;
 }
 
+inline RqCounters& operator+=(RqCounters& sum, const RqCounters& part) {
+#define X(name, unit, help) sum.name += part.name;
+  VETHD_RQ(X)
+#undef X
+  return sum;
+}
+
 inline InFlight& operator+=(InFlight& sum, const InFlight& part) {
 #define X(name, help) sum.name += part.name;
   VETHD_IN_FLIGHT(X)

@@ -47,21 +47,35 @@ json::value show_xdp(const std::optional<XdpReport>& xdp) {
   return out;
 }
 
+json::object show_link_stats(const VethLinkStats& link) {
+  return {{"rx_packets", link.rx_packets}, {"rx_bytes", link.rx_bytes},
+          {"rx_errors", link.rx_errors},   {"rx_dropped", link.rx_dropped},
+          {"tx_packets", link.tx_packets}, {"tx_bytes", link.tx_bytes},
+          {"tx_errors", link.tx_errors},   {"tx_dropped", link.tx_dropped}};
+}
+
 json::object show_end(const EndReport& end) {
-  return {{"ifname", printable(end.ifname)},
-          {"netns", printable(end.netns)},
-          {"ifindex", end.ifindex},
-          {"mtu", end.mtu},
-          {"mac", end.mac.text()},
-          {"up", end.up},
-          {"driver", end.driver},
-          {"queues", end.queues},
-          {"offloads", array_of(end.offloads)},
-          {"features",
-           {{"gro", end.features.gro},
-            {"tso", end.features.tso},
-            {"rx_udp_gro_forwarding", end.features.rx_udp_gro_forwarding}}},
-          {"xdp", show_xdp(end.xdp)}};
+  json::object out{{"ifname", printable(end.ifname)},
+                   {"netns", printable(end.netns)},
+                   {"ifindex", end.ifindex},
+                   {"mtu", end.mtu},
+                   {"mac", end.mac.text()},
+                   {"up", end.up},
+                   {"driver", end.driver},
+                   {"queues", end.queues},
+                   {"offloads", array_of(end.offloads)},
+                   {"features",
+                    {{"gro", end.features.gro},
+                     {"tso", end.features.tso},
+                     {"rx_udp_gro_forwarding", end.features.rx_udp_gro_forwarding}}},
+                   {"xdp", show_xdp(end.xdp)}};
+  if (end.veth) {
+    out["stats"] = show_link_stats(end.veth->link);
+    json::object ethtool;
+    for (const auto& [name, value] : end.veth->ethtool) ethtool[name] = value;
+    out["ethtool"] = std::move(ethtool);
+  }
+  return out;
 }
 
 json::object name_end(const EndReport& end) {

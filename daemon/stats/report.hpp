@@ -14,6 +14,7 @@
 #include "daemon/core/mac.hpp"
 #include "daemon/stats/counters.hpp"
 #include "daemon/stats/verdicts.hpp"
+#include "daemon/stats/veth_stats.hpp"
 
 namespace vethd {
 
@@ -59,11 +60,18 @@ struct EndReport {
   FeaturesReport features;
   std::optional<XdpReport> xdp = std::nullopt;
   std::uint64_t tap_ring_dropped = 0;  // frames sent here and lost before rx: rtnl tx_dropped
+  // As a veth would show it; asked for by `show -s`.
+  struct VethView {
+    VethLinkStats link;
+    std::vector<std::pair<std::string, std::uint64_t>> ethtool;
+  };
+  std::optional<VethView> veth = std::nullopt;
 };
 
 struct DirectionReport {
   Counters counters;
   InFlight in_flight;
+  std::vector<RqCounters> rq;  // by the receiver's queue
 };
 
 struct PairReport {
@@ -94,7 +102,8 @@ struct Report {
   std::vector<WorkerReport> workers;
 };
 
-/// `vethctl -j show`: {"pairs": [...], "daemon": {...}}. Reads no counter.
+/// `vethctl -j show`: {"pairs": [...], "daemon": {...}}. Reads no counter. With -s each end has
+/// "stats" and "ethtool", too.
 boost::json::object show_json(const Report& report);
 
 /// `vethctl -j stats`: {"pairs": [...], "softnet": [...], "workers": [...]}. Of an end it reads

@@ -176,6 +176,26 @@ std::string xdp_text(const json::value& xdp) {
   return out + '\n';
 }
 
+/// As ip -s link and ethtool -S.
+std::string veth_text(const json::object& end) {
+  if (!end.contains("stats")) return {};
+  Table table("       ", {left, right, right, right, right});
+  for (const std::string_view way : {"rx", "tx"}) {
+    std::vector<std::string> head{way == "rx" ? "RX:" : "TX:"};
+    std::vector<std::string> row{""};
+    for (const std::string_view what : {"bytes", "packets", "errors", "dropped"}) {
+      head.emplace_back(what);
+      row.push_back(text(end.at("stats").at(std::string(way) + '_' + std::string(what))));
+    }
+    table.add(std::move(head));
+    table.add(std::move(row));
+  }
+  std::string out = table.text();
+  for (const auto& [name, value] : end.at("ethtool").as_object())
+    out += "       " + std::string(name) + ": " + text(value) + '\n';
+  return out;
+}
+
 std::string end_text(std::string_view side, const json::value& end) {
   std::string out = "    " + std::string(side) + ": " + name_text(end);
   out += " ifindex " + text(end.at("ifindex")) + " mtu " + text(end.at("mtu"));
@@ -186,7 +206,7 @@ std::string end_text(std::string_view side, const json::value& end) {
   out += " offloads " + (offloads.empty() ? "none" : offloads) + "\n       features";
   for (const auto& [name, on] : end.at("features").as_object())
     out += ' ' + std::string(name) + (on.as_bool() ? " on" : " off");
-  return out + '\n' + xdp_text(end.at("xdp"));
+  return out + '\n' + xdp_text(end.at("xdp")) + veth_text(end.as_object());
 }
 
 }  // namespace

@@ -1,0 +1,61 @@
+// The ledger seen as a veth would show it: what ip -s link and ethtool -S print of each end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/stats/counters.hpp"
+
+namespace vethd {
+
+/// What differs between kernels.
+struct VethStatsRules {
+  bool drops_counted_twice;  // the receiver shows its peer's drops beside its own
+  bool xdp_drops_counted;    // as rx_dropped
+  enum class Ethtool : std::uint8_t { peer_only, rx_basic, all } ethtool;
+};
+
+/// One direction, with what the sending and the receiving device themselves have counted.
+struct VethDirection {
+  Counters counters;
+  std::vector<RqCounters> rq;              // by the receiver's queue; empty: has never polled
+  std::uint64_t sender_tx_dropped = 0;     // by the TAP or its qdisc, before it was read
+  std::uint64_t receiver_rx_dropped = 0;   // by the TAP or its stack, once it was written
+  std::uint64_t receiver_xdp_dropped = 0;  // of those, by an XDP program
+};
+
+/// `ip -s link`: struct rtnl_link_stats64 as far as veth fills it in.
+struct VethLinkStats {
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t rx_errors = 0;
+  std::uint64_t rx_dropped = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t tx_errors = 0;
+  std::uint64_t tx_dropped = 0;
+};
+
+/// Emulates  drivers/net/veth.c: veth_get_stats64(), with net/core/dev.c: dev_get_stats().
+VethLinkStats veth_link_stats(const VethStatsRules& rules, const VethDirection& sent,
+                              const VethDirection& received);
+
+/// Verdicts of the program on the frames received, if there is one and they are known.
+struct VethXdp {
+  std::uint64_t redirected = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t sent_back = 0;  // XDP_TX
+};
+
+/// `ethtool -S`, in its order. Left out is what cannot be known here: which queue a program's
+/// verdict belongs to where there are several, whether a frame was redirected into the device.
+///
+/// Emulates  drivers/net/veth.c: veth_get_ethtool_stats().
+std::vector<std::pair<std::string, std::uint64_t>> veth_ethtool_stats(
+    const VethStatsRules& rules, int peer_ifindex, std::size_t queues,
+    const std::vector<RqCounters>& received, const std::optional<VethXdp>& xdp);
+
+}  // namespace vethd
