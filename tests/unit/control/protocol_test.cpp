@@ -103,7 +103,7 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
 TEST(Protocol, SaysWhichCommandsThereAre) {
   const auto command = parse_request("{\"command\":\"stat\"}");
   ASSERT_FALSE(command);
-  EXPECT_EQ(command.error(), "unknown command; known are show stats softnet sysctl set");
+  EXPECT_EQ(command.error(), "unknown command; known are show show-stats stats softnet sysctl set");
 }
 
 TEST(Protocol, RefusesWhatIsNoAnswer) {
