@@ -42,7 +42,8 @@ struct SetSysctls {
   std::shared_ptr<SockFlowTable> sock_flow_table;  // a new one, where its size has changed
 };
 
-/// First half of a removal: nothing new comes in. Frames on their way go on.
+/// First half of a removal: nothing new comes in, and receive queues are polled until they are
+/// empty. Frames on their way go on.
 struct StopReading {
   PairId pair;
 };

@@ -107,21 +107,26 @@ void Worker::receive() {
 
 void Worker::forward_batch(Path& path, Endpoint& source) {
   while (Frame* frame = received_.pop()) {
-    if (forward(path, *frame)) continue;
-    // As a qdisc requeues: this one is the next to be sent, once the queue is awake again.
-    received_.push_front(*frame);
-    source.give_back(received_);
-    io_.pause_reading(source);
-    stopped_queues_.push_back(&source);
-    return;
+    switch (veth_xmit(path, *frame, pool_.arena().bytes_of(*frame), *this)) {
+      case Xmit::queued:
+        break;
+      case Xmit::dropped:
+        release(*frame);
+        break;
+      case Xmit::busy:
+        stop_queue(source, *frame);  // before the softirq, which may wake it
+        break;
+    }
+    if (path.softnet->machine().inline_arrival) path.softnet->do_softirq(context_);
   }
 }
 
-bool Worker::forward(Path& path, Frame& frame) {
-  const Xmit sent = veth_xmit(path, frame, pool_.arena().bytes_of(frame), *this);
-  if (sent == Xmit::dropped) release(frame);
-  if (path.softnet->machine().inline_arrival) path.softnet->do_softirq(context_);
-  return sent != Xmit::busy;
+/// As a qdisc requeues: the frame is the next to be sent, once the queue is awake again.
+void Worker::stop_queue(Endpoint& source, Frame& frame) {
+  received_.push_front(frame);
+  source.give_back(received_);
+  io_.pause_reading(source);
+  stopped_queues_.push_back(&source);
 }
 
 void Worker::wake_queue(PathId path, QueueId queue) {

@@ -63,8 +63,8 @@ class Worker final : private Outside {
   void park();
   void settle();
 
-  bool forward(Path& path, Frame& frame);
   void forward_batch(Path& path, Endpoint& source);
+  void stop_queue(Endpoint& source, Frame& frame);
   void park(FrameList& queue);
   void park(Frame& frame);
   Endpoint& egress(const Frame& frame);
@@ -90,6 +90,7 @@ class Worker final : private Outside {
   void end_napi(Path& path, std::uint64_t Counters::* reason);
   void purge(PairId pair);
   void finish_removals();
+  [[nodiscard]] bool polls_something(PairId pair) const;
   void begin_cut();
   void end_cut();
   void take_marker(CpuId source);

@@ -1,5 +1,6 @@
 // What a worker does for control between rounds: pairs come, change and go, and the ledger is cut.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "daemon/core/panic.hpp"
@@ -120,7 +121,8 @@ void Worker::handle(const RemovePair& mail, std::uint64_t serial) {
 }
 
 void Worker::purge(PairId pair) {
-  // Nobody reads for this pair any more, so what is in the hand-over queues now is all there is.
+  // Nobody reads or polls for this pair any more, so what is in the hand-over queues now is all
+  // there is.
   for (std::uint32_t other = 0; other < exchange_.workers(); ++other)
     while (other != cpu_.value && !exchange_.handover({other}, cpu_).empty()) take_handover();
   const auto ours = [pair](const Frame& frame) { return pair_of(frame.path) == pair; };
@@ -137,10 +139,18 @@ void Worker::purge(PairId pair) {
   }
 }
 
+/// Whether a receive queue of the pair still has frames, which RPS may send to other workers.
+bool Worker::polls_something(PairId pair) const {
+  return std::ranges::any_of(std::array{Side::a, Side::b}, [&](Side from) {
+    const auto& rqs = paths_[path_from(pair, from).value]->rq;
+    return std::ranges::any_of(rqs, [](const auto& rq) { return rq && rq->is_scheduled(); });
+  });
+}
+
 void Worker::finish_removals() {
   std::erase_if(removals_, [this](const Removal& removal) {
     auto& queues = ports_[removal.pair.value].queues;
-    bool quiet = true;
+    bool quiet = removal.whole || !polls_something(removal.pair);
     for (auto& side : queues)
       for (const Endpoint* endpoint : side) quiet = quiet && io_.is_quiet(*endpoint);
     io_.pending().for_each([&](const Frame& frame) {
