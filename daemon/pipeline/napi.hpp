@@ -11,7 +11,7 @@
 
 namespace vethd {
 
-constexpr std::uint32_t kNapiPollWeight = 64;  // NAPI_POLL_WEIGHT, include/linux/netdevice.h
+constexpr std::int32_t kNapiPollWeight = 64;  // NAPI_POLL_WEIGHT, include/linux/netdevice.h
 
 struct RxContext;
 
@@ -24,9 +24,9 @@ class Napi {
   Napi(const Napi&) = delete;
   Napi& operator=(const Napi&) = delete;
 
-  /// Delivers at most quota frames. Fewer than quota: the poll has completed, and may have been
-  /// scheduled again since.
-  virtual std::uint32_t poll(std::uint32_t quota, RxContext& context) = 0;
+  /// Delivers at most quota frames; signed, as in the kernel, where a sysctl may make it anything.
+  /// Fewer than quota: the poll has completed, and may have been scheduled again since.
+  virtual std::int32_t poll(std::int32_t quota, RxContext& context) = 0;
   /// Its whole weight was used: GRO lets go of what it may not keep into the next poll.
   virtual void flush_gro(RxContext& /*context*/) {}
 
@@ -35,7 +35,7 @@ class Napi {
   void clear_sched() { sched_.exchange(false, std::memory_order_seq_cst); }
   [[nodiscard]] bool is_scheduled() const { return sched_.load(std::memory_order_acquire); }
 
-  std::uint32_t weight = kNapiPollWeight;
+  std::int32_t weight = kNapiPollWeight;
 
  private:
   friend class NapiList;

@@ -19,10 +19,10 @@ constexpr std::uint32_t tail_of(std::uint64_t qlen_tail) {
   return static_cast<std::uint32_t>(qlen_tail >> 32);
 }
 
-/// Emulates  dev_rx_weight = dev_weight * dev_weight_rx_bias.
-std::uint32_t dev_rx_weight(const Sysctls& sysctls) {
-  return static_cast<std::uint32_t>(sysctls.dev_weight) *
-         static_cast<std::uint32_t>(sysctls.dev_weight_rx_bias);
+/// Emulates  dev_rx_weight = dev_weight * dev_weight_rx_bias, which wraps around.
+std::int32_t dev_rx_weight(const Sysctls& sysctls) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(sysctls.dev_weight) *
+                                   static_cast<std::uint32_t>(sysctls.dev_weight_rx_bias));
 }
 
 Frame* next_of(FrameList& queue) {
@@ -172,10 +172,10 @@ void SoftnetData::net_rps_action(Outside& outside) {
   rps_ipi_list_.clear();
 }
 
-std::uint32_t SoftnetData::process_backlog(std::uint32_t quota, RxContext& context) {
+std::int32_t SoftnetData::process_backlog(std::int32_t quota, RxContext& context) {
   if (!rps_ipi_list_.empty()) net_rps_action(context.outside);
   backlog_.weight = dev_rx_weight(sysctls());  // for the next call
-  std::uint32_t work = 0;
+  std::int32_t work = 0;
   for (;;) {  // ends: quota counts every frame, and each splice brings at least one
     while (Frame* frame = next_of(process_queue_)) {
       context.delivered.push(*frame);
@@ -194,10 +194,12 @@ std::uint32_t SoftnetData::process_backlog(std::uint32_t quota, RxContext& conte
   }
 }
 
-std::uint32_t SoftnetData::napi_poll(Napi& napi, NapiList& repoll, RxContext& context) {
-  const std::uint32_t weight = napi.weight;
-  const std::uint32_t work = napi.poll(weight, context);
-  if (work < weight) return work;  // it has completed by itself
+std::int32_t SoftnetData::napi_poll(Napi& napi, NapiList& repoll, RxContext& context) {
+  const std::int32_t weight = napi.weight;
+  const std::int32_t work = napi.poll(weight, context);
+  // It has completed by itself. Under a dev_weight below 1, which kernels before 6.18 take, the
+  // kernel goes on polling a completed backlog for good; that is left out.
+  if (work < weight || work == 0) return work;
   napi.flush_gro(context);
   if (broken(Stage::net_rx_action)) {
     if (&napi == &backlog_) backlog_listed_ = false;

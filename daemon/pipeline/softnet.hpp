@@ -141,7 +141,7 @@ class SoftnetData {
   class Backlog final : public Napi {
    public:
     explicit Backlog(SoftnetData& sd) : sd_(sd) {}
-    std::uint32_t poll(std::uint32_t quota, RxContext& context) override {
+    std::int32_t poll(std::int32_t quota, RxContext& context) override {
       return sd_.process_backlog(quota, context);
     }
 
@@ -151,8 +151,8 @@ class SoftnetData {
 
   Enqueue reserve(Frame& frame, const std::byte* data, SoftnetData& target, std::uint32_t& tail);
   bool skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen);
-  std::uint32_t process_backlog(std::uint32_t quota, RxContext& context);
-  std::uint32_t napi_poll(Napi& napi, NapiList& repoll, RxContext& context);
+  std::int32_t process_backlog(std::int32_t quota, RxContext& context);
+  std::int32_t napi_poll(Napi& napi, NapiList& repoll, RxContext& context);
   void net_rps_action(Outside& outside);
   void handle_softirqs(RxContext& context);
   [[nodiscard]] std::int64_t to_jiffies(std::chrono::nanoseconds time) const {

@@ -20,10 +20,10 @@ std::int64_t VethRq::jiffy(const RxContext& context) const {
   return path_.softnet->jiffies(context.clock.now());
 }
 
-std::uint32_t VethRq::poll(std::uint32_t quota, RxContext& context) {
+std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
   const bool gro = has_gro();
   const std::int64_t now = gro ? jiffy(context) : 0;
-  std::uint32_t done = 0;
+  std::int32_t done = 0;
   for (; done < quota; ++done) {
     Frame* const frame = ring_.consume();
     if (frame == nullptr) break;

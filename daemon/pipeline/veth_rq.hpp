@@ -38,7 +38,7 @@ class VethRq final : public Napi {
     return true;
   }
 
-  std::uint32_t poll(std::uint32_t quota, RxContext& context) override;
+  std::int32_t poll(std::int32_t quota, RxContext& context) override;
   void flush_gro(RxContext& context) override;
 
   /// The sender's queue of this index must not be read until a poll says so.
