@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Turns what run.sh measured into a table of time and instructions per frame, and a JSON file.
+
+A stage's figures are those of its loop less those of the empty loop; the whole path keeps its own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+BATCH = 64  # kBatch of subject.hpp
+LOOP = "loop"
+DEFAULT_PATH = "path"
+MOST_INSTRUCTIONS = 150  # that a frame may take on the default path
+
+# What a row stands for, where its name does not say.
+NOTES = {
+    "loop": "going through a batch; taken off the stages below",
+    "skb_scrub_packet": "with the rest of ____dev_forward_skb()",
+    "get_rps_cpu/off": "no rps_cpus, no flow table",
+    "get_rps_cpu/map": "4 CPUs; the flow hash is computed",
+    "get_rps_cpu/rfs": "with sock_rps_record_flow()",
+    "enqueue_to_backlog": "of this CPU",
+    "enqueue_to_backlog/skb_flow_limit": "the same, and its flow looked at; with the hash",
+    "veth_xmit": "the stages above, no RPS",
+    "net_rx_action": "a whole run, with a poll that finds nothing",
+    "process_backlog": "a run over 64 frames",
+    "veth_xdp_rx": "into the ring of a receiver that polls",
+    "veth_poll": "a run over 64 frames, no GRO",
+    "gro/tcp": "one flow, 1460 bytes of payload",
+    "gro/udp": "one flow, 1472 bytes of payload",
+    "segment/tcp": "64 segments of 1000 bytes, copied and summed; per segment",
+    "path": "arrival = burst: list, veth_xmit, softirq after 64, list",
+    "path/inline": "arrival = inline: a softirq after each",
+}
+
+
+def read_times(file):
+    """ns per frame by stage. The lowest repetition: what disturbs one only adds to it."""
+    times = {}
+    for run in json.loads(file.read_text())["benchmarks"]:
+        if run["run_type"] != "iteration":
+            continue
+        assert run["time_unit"] == "ns"
+        name = run["run_name"].removesuffix("/manual_time")
+        times.setdefault(name, []).append(run["real_time"] / BATCH)
+    return {name: min(runs) for name, runs in times.items()}
+
+
+def read_instructions(file, batches):
+    lines = (line.split() for line in file.read_text().splitlines())
+    return {name: int(collected) / (batches * BATCH) for name, collected in lines}
+
+
+def less_loop(values):
+    def own(name, value):
+        return value if name == LOOP or name.startswith(DEFAULT_PATH) else value - values[LOOP]
+
+    return {name: max(own(name, value), 0) for name, value in values.items()}
+
+
+def table(times, instructions):
+    rows = [("", "ns/frame", "instructions/frame", "")]
+    rows += [(name, f"{times[name]:.1f}", f"{instructions[name]:.0f}", NOTES.get(name, ""))
+             for name in times]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {ns:>{widths[1]}}  {count:>{widths[2]}}  {note}".rstrip()
+        for name, ns, count, note in rows)
+
+
+def machine():
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
+                if line.startswith("model name")), platform.machine())
+    return {"cpu": cpu, "cpus_online": os.cpu_count(), "kernel": platform.release()}
+
+
+def output_of(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip().split("\n")[0] or None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=Path, required=True)
+    parser.add_argument("--instructions", type=Path, required=True)
+    parser.add_argument("--batches", type=int, required=True)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    times = less_loop(read_times(args.times))
+    instructions = less_loop(read_instructions(args.instructions, args.batches))
+    about = machine()
+    compiler = output_of("c++", "--version")
+    taken = instructions[DEFAULT_PATH]
+    met = taken <= MOST_INSTRUCTIONS
+
+    print(f"{about['cpu']}, Linux {about['kernel']}, {compiler}\n")
+    print(table(times, instructions))
+
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": output_of("git", "-C", args.source, "describe", "--always", "--dirty",
+                            "--abbrev=12"),
+        "machine": about,
+        "compiler": compiler,
+        "batch_frames": BATCH,
+        "ns_per_frame": {name: round(value, 2) for name, value in times.items()},
+        "instructions_per_frame": {name: round(value, 1) for name, value in instructions.items()},
+        "default_path": {"most_instructions": MOST_INSTRUCTIONS, "met": met},
+    }, indent=1) + "\n")
+    print(f"\nall figures: {args.out}")
+
+    if met:
+        print(f"met     default path <= {MOST_INSTRUCTIONS} instructions a frame: {taken:.0f}")
+        return 0
+    print(f"\n*** MISSED: the default path takes {taken:.0f} instructions a frame, "
+          f"{MOST_INSTRUCTIONS} are allowed ***", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
