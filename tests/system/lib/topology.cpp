@@ -23,6 +23,9 @@ void write_end(std::ostream& toml, const char* side, const End& end) {
   toml << "  [pair." << side << "]\n  driver = \"tap\"\n  ifname = " << quoted(end.ifname) << '\n';
   if (!end.netns.empty()) toml << "  netns = " << quoted(end.netns) << '\n';
   if (!end.mac.empty()) toml << "  mac = " << quoted(end.mac) << '\n';
+  if (end.gro) toml << "  gro = true\n";
+  if (!end.tso) toml << "  tso = false\n";
+  if (end.rx_udp_gro_forwarding) toml << "  rx_udp_gro_forwarding = true\n";
   toml << "  mtu = " << end.mtu << "\n  queues = " << end.queues
        << "\n  addresses = " << list(end.addresses, quoted)
        << "\n  rps_cpus = " << list(end.rps_cpus, [](unsigned cpu) { return std::to_string(cpu); })
@@ -53,6 +56,17 @@ void set_rps(const End& end) {
   if (done.exit_code != 0) throw std::runtime_error("set RPS: " + done.err);
 }
 
+/// What differs from a fresh veth's features.
+void set_features(const End& end) {
+  std::string changes;
+  if (end.gro) changes += " gro on";
+  if (!end.tso) changes += " tso off";
+  if (end.rx_udp_gro_forwarding) changes += " rx-udp-gro-forwarding on";
+  if (changes.empty()) return;
+  const Finished done = run(words("ethtool -K " + end.ifname + changes), {.netns = end.netns});
+  if (done.exit_code != 0) throw std::runtime_error("ethtool -K" + changes + ": " + done.err);
+}
+
 }  // namespace
 
 std::string to_toml(const Topology& topology) {
@@ -75,6 +89,7 @@ void make_kernel_veth(const Topology& topology) {
     ip("link add " + creation(pair.a) + " type veth peer " + creation(pair.b));
     for (const End* end : {&pair.a, &pair.b}) {
       set_rps(*end);
+      set_features(*end);
       for (const std::string& address : end->addresses) {
         const bool v6 = address.find(':') != std::string::npos;
         ip(in(*end) + "address add " + address + " dev " + end->ifname + (v6 ? " nodad" : ""));

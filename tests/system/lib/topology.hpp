@@ -14,6 +14,9 @@ struct End {
   unsigned queues = 1;
   std::vector<unsigned> rps_cpus = {};
   std::string mac = {};  // empty: the kernel's choice
+  bool gro = false;      // as ethtool -K names them
+  bool tso = true;
+  bool rx_udp_gro_forwarding = false;
 };
 
 struct Pair {
