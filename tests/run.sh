@@ -87,12 +87,14 @@ suites unit build-test unit
 suites sim build-test sim
 
 if is_root; then
-  step "Platform and system tests"
+  step "Platform, system and parity tests"
   suites platform build-test platform
   suites system build-test system
+  suites parity build-test parity
 else
   verdict "SKIP platform needs root: network namespaces and TAP devices"
   verdict "SKIP system needs root: network namespaces and TAP devices"
+  verdict "SKIP parity needs root: network namespaces and TAP devices"
 fi
 
 step "Address and undefined-behaviour sanitizers"
