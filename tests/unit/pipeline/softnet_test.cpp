@@ -1,95 +1,18 @@
 // The backlog of an emulated CPU and the softirq that polls it, without any worker.
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "daemon/pipeline/softnet.hpp"
 #include "daemon/pipeline/veth.hpp"
+#include "tests/unit/pipeline/softnet_fixture.hpp"
 
 namespace vethd {
 namespace {
 
 using std::chrono::milliseconds;
 
-/// Stands still, and takes a step each time it is read.
-class TestClock final : public Clock {
- public:
-  [[nodiscard]] Instant now() const override {
-    const Instant read = now_;
-    now_ += step;
-    return read;
-  }
-  milliseconds step{0};
-
- private:
-  mutable Instant now_{std::chrono::seconds(1)};
-};
-
-/// A machine of two CPUs seen from CPU 0. Frames for CPU 1 wait in `on_their_way`.
-class Softnet : public testing::Test, protected Outside {
- protected:
-  static constexpr CpuId kHere{0};
-  static constexpr CpuId kThere{1};
-  static constexpr const std::byte* kNoBytes = nullptr;
-
-  void build(const Sysctls& sysctls) { build(sysctls, kRules618); }
-  void build(const Sysctls& sysctls, const Rules& rules) {
-    machine_ = std::make_unique<Machine>(
-        MachineSetup{.rules = rules, .sysctls = sysctls, .hash_key = {1, 2}, .cpus = 2});
-    up_.running = true;
-    path_.peer = up_;
-    path_.softnet = &here();
-  }
-  SoftnetData& here() { return *machine_->softnet_data[0]; }
-  SoftnetData& there() { return *machine_->softnet_data[1]; }
-
-  Frame& new_frame(std::uint32_t len = 60) {
-    frames_.push_back(std::make_unique<Frame>());
-    frames_.back()->holder = Holder::in_hand;
-    frames_.back()->len = len;
-    return *frames_.back();
-  }
-  SoftnetData::Enqueue enqueue(CpuId target = kHere) {
-    return here().enqueue_to_backlog(new_frame(), kNoBytes, up_, target, nullptr, *this);
-  }
-  /// Enqueues; how many were accepted.
-  int fill(int frames, CpuId target = kHere) {
-    int accepted = 0;
-    for (int i = 0; i < frames; ++i)
-      if (enqueue(target) == SoftnetData::Enqueue::queued) ++accepted;
-    return accepted;
-  }
-  /// One run of the softirq; how many frames it delivered.
-  std::size_t run(SoftnetData& sd) {
-    const std::size_t before = delivered_.size();
-    sd.net_rx_action(sd.jiffies(clock_.now()), context_);
-    return delivered_.size() - before;
-  }
-  void arrive_there() {
-    while (Frame* frame = on_their_way_.pop()) there().enqueue_remote(*frame);
-  }
-
-  void hand_over(Frame& frame, CpuId target) override {
-    EXPECT_EQ(target, kThere);
-    on_their_way_.push(frame);
-  }
-  void send_ipi(CpuId target) override { ipis_.push_back(target); }
-  void wake_queue(PathId /*path*/, QueueId /*queue*/) override {
-    ADD_FAILURE() << "none is stopped";
-  }
-  void release(Frame& /*frame*/) override { ADD_FAILURE() << "nothing is dropped after a poll"; }
-
-  std::unique_ptr<Machine> machine_;
-  Device up_;
-  Path path_;
-  TestClock clock_;
-  std::vector<std::unique_ptr<Frame>> frames_;
-  FrameList delivered_{Holder::transmit};
-  FrameList on_their_way_{Holder::handover};
-  std::vector<CpuId> ipis_;
-  RxContext context_{.clock = clock_, .outside = *this, .delivered = delivered_};
-};
+using test::Softnet;
 
 // --- enqueue_to_backlog() ---------------------------------------------------------------------
 
@@ -125,12 +48,41 @@ TEST_F(Softnet, DropsTheNewestAndKeepsTheOrderOfTheRest) {
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(delivered_.pop(), frames_[i].get());
 }
 
-TEST_F(Softnet, RefusesForAReceiverThatIsNotRunningAndDoesNotBlameTheBacklog) {
-  build({});
+TEST_F(Softnet, RefusesForAReceiverThatIsNotRunningAndBlamesTheBacklogUpTo61) {
+  for (const Rules* rules : kAllRules) {
+    SCOPED_TRACE(rules->kernel);
+    const bool blames = rules == &kRules414 || rules == &kRules54 || rules == &kRules61;
+    build({}, *rules);
+    up_.running = false;
+    EXPECT_EQ(enqueue(kThere), SoftnetData::Enqueue::dev_ready);
+    EXPECT_EQ(there().counters().dropped, blames ? 1U : 0U);
+    EXPECT_EQ(here().counters().dropped, 0U) << "the target is blamed";
+    EXPECT_EQ(there().counters().input_qlen, 0U);
+    EXPECT_FALSE(here().net_rx_pending());
+  }
+}
+
+TEST_F(Softnet, LooksAtTheLimitBeforeTheReceiverIn612Only) {
+  for (const Rules* rules : kAllRules) {
+    SCOPED_TRACE(rules->kernel);
+    build({.netdev_max_backlog = 3}, *rules);
+    fill(4);
+    up_.running = false;
+    const bool limit_first = rules == &kRules612;
+    EXPECT_EQ(enqueue(),
+              limit_first ? SoftnetData::Enqueue::cpu_backlog : SoftnetData::Enqueue::dev_ready);
+    const bool blames = limit_first || rules->not_running == Rules::NotRunning::as_backlog_drop;
+    EXPECT_EQ(here().counters().dropped, blames ? 1U : 0U);
+    EXPECT_EQ(here().counters().input_qlen, 4U);
+  }
+}
+
+TEST_F(Softnet, GivesThePlaceBackThatANotRunningReceiverHadTaken) {
+  build({.netdev_max_backlog = 3}, kRules612);
   up_.running = false;
-  EXPECT_EQ(enqueue(), SoftnetData::Enqueue::dev_ready);
-  EXPECT_EQ(here().counters().dropped, 0U);
-  EXPECT_EQ(here().counters().input_qlen, 0U);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(enqueue(), SoftnetData::Enqueue::dev_ready);
+  up_.running = true;
+  EXPECT_EQ(fill(10), 4);
 }
 
 TEST_F(Softnet, DeliversWhatWaitsForAReceiverThatHasGoneDown) {
@@ -187,6 +139,24 @@ TEST_F(Softnet, TakesANewDevWeightAtTheNextCallOnly) {
   here().set({.dev_weight = 8}, nullptr);
   EXPECT_EQ(run(here()), 64U);
   EXPECT_EQ(run(here()), 8U);
+}
+
+TEST_F(Softnet, MultipliesDevWeightByTheReceiveBias) {
+  build({.dev_weight = 8, .dev_weight_rx_bias = 3});
+  fill(100);
+  EXPECT_EQ(run(here()), 24U);
+}
+
+TEST_F(Softnet, DeliversOneFramePerPollUnderAWeightBelowOne) {
+  for (const int weight : {0, -1, -64}) {
+    build({.dev_weight = weight}, kRules61);
+    fill(3);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(run(here()), 1U);
+    EXPECT_EQ(run(here()), 0U);
+    EXPECT_FALSE(here().net_rx_pending()) << "the poll has completed";
+    fill(1);
+    EXPECT_EQ(run(here()), 1U) << "and is scheduled again";
+  }
 }
 
 // --- net_rx_action() --------------------------------------------------------------------------

@@ -8,7 +8,6 @@
 #include "daemon/pipeline/eth.hpp"
 #include "daemon/pipeline/forward.hpp"
 #include "daemon/pipeline/rps.hpp"
-#include "daemon/pipeline/scrub.hpp"
 #include "daemon/pipeline/softnet.hpp"
 
 namespace vethd {
@@ -37,89 +36,6 @@ TEST(Forwardable, LetsASuperFrameOfAnyLengthPass) {
   EXPECT_FALSE(is_skb_forwardable(peer, frame));
   frame.meta.gso_type = 1;
   EXPECT_TRUE(is_skb_forwardable(peer, frame));
-}
-
-// --- scrub() ----------------------------------------------------------------------------------
-
-/// Every field set to something that is not its default.
-FrameMeta full_meta() {
-  FrameMeta meta;
-  meta.queue_mapping = 3;
-  meta.protocol = 0x0800;
-  meta.csum_start = 34;
-  meta.csum_offset = 16;
-  meta.gso_size = 1448;
-  meta.hdr_len = 54;
-  meta.gso_type = 1;
-  meta.ip_summed = IpSummed::partial;
-  meta.pkt_type = PacketType::otherhost;
-  meta.tstamp_type = TstampType::realtime;
-  meta.references = kRefAll;
-  meta.l4_hash = true;
-  meta.hash = 0x1234;
-  meta.skb_iif = 5;
-  meta.mark = 6;
-  meta.priority = 7;
-  meta.classid = 8;
-  meta.tstamp = 9;
-  return meta;
-}
-
-FrameMeta scrubbed(FrameMeta meta, bool xnet, const Rules& rules = kRules618) {
-  Path path;
-  path.dev.netns = 1;
-  path.peer.netns = xnet ? 2 : 1;
-  scrub(rules, path, meta);
-  return meta;
-}
-
-class Scrub : public testing::TestWithParam<bool> {};
-
-TEST_P(Scrub, ClearsWhatBelongsToTheSendersSideAlways) {
-  const FrameMeta meta = scrubbed(full_meta(), GetParam());
-  EXPECT_EQ(meta.pkt_type, PacketType::host);
-  EXPECT_EQ(meta.skb_iif, 0U);
-  EXPECT_EQ(meta.references, 0);
-  EXPECT_EQ(meta.priority, 0U);
-}
-
-TEST_P(Scrub, KeepsChecksumSegmentationHashQueueAndClassid) {
-  const FrameMeta before = full_meta();
-  const FrameMeta meta = scrubbed(before, GetParam());
-  EXPECT_EQ(meta.queue_mapping, before.queue_mapping);
-  EXPECT_EQ(meta.ip_summed, before.ip_summed);
-  EXPECT_EQ(meta.csum_start, before.csum_start);
-  EXPECT_EQ(meta.csum_offset, before.csum_offset);
-  EXPECT_EQ(meta.gso_type, before.gso_type);
-  EXPECT_EQ(meta.gso_size, before.gso_size);
-  EXPECT_EQ(meta.hdr_len, before.hdr_len);
-  EXPECT_EQ(meta.hash, before.hash);
-  EXPECT_EQ(meta.l4_hash, before.l4_hash);
-  EXPECT_EQ(meta.classid, before.classid);
-}
-
-INSTANTIATE_TEST_SUITE_P(Netns, Scrub, testing::Bool(), [](const auto& xnet) {
-  return std::string(xnet.param ? "changes" : "stays");
-});
-
-TEST(ScrubAcrossNamespaces, ClearsMarkAndArrivalTime) {
-  EXPECT_EQ(scrubbed(full_meta(), true).mark, 0U);
-  EXPECT_EQ(scrubbed(full_meta(), true).tstamp, 0);
-}
-
-TEST(ScrubAcrossNamespaces, KeepsADeliveryTime) {
-  for (const TstampType type : {TstampType::monotonic, TstampType::tai}) {
-    FrameMeta meta = full_meta();
-    meta.tstamp_type = type;
-    meta = scrubbed(meta, true);
-    EXPECT_EQ(meta.tstamp, 9);
-    EXPECT_EQ(meta.tstamp_type, type);
-  }
-}
-
-TEST(ScrubWithinANamespace, KeepsMarkAndTime) {
-  EXPECT_EQ(scrubbed(full_meta(), false).mark, 6U);
-  EXPECT_EQ(scrubbed(full_meta(), false).tstamp, 9);
 }
 
 // --- eth_type_trans() -------------------------------------------------------------------------
