@@ -418,8 +418,8 @@ const std::array kSoftnetKeys = {
                   .example = "1000",
                   .min = 0,
                   .max = kMaxQueueFrames,
-                  .rule = "write a queue length in range (the kernel checks nothing; here the "
-                          "queue's slots are allocated at start)",
+                  .rule = "write a queue length in range (the kernel checks nothing); no more "
+                          "frames than memory has can wait anyway",
                   .help = "longest input_pkt_queue of an emulated CPU; one frame more fits"},
                  integer<&Softnet::netdev_max_backlog>},
     Key<Softnet>{{.name = "netdev_budget",
@@ -520,7 +520,7 @@ constexpr KeyInfo feature_key(std::string_view name, std::string_view standard,
           .help = help};
 }
 constexpr KeyInfo kGro = feature_key(
-    "gro", "false", "merge what arrives here into super-frames; from 6.1, or with xdp from 5.4");
+    "gro", "false", "merge what arrives here into super-frames; from 6.1, not with xdp");
 constexpr KeyInfo kTso =
     feature_key("tso", "true", "send super-frames of TCP; without, the stack segments them");
 constexpr KeyInfo kRxUdpGroForwarding =

@@ -17,7 +17,7 @@ constexpr std::uint32_t kMinIpv6Mtu = 1280;       // IPV6_MIN_MTU
 constexpr std::uint32_t kMaxTapQueues = 256;      // drivers/net/tun.c: MAX_TAP_QUEUES
 constexpr std::uint32_t kMaxTxQueueLen = 65536;   // 64 Ki frames of 64 KiB: 4 GiB of the kernel's
 
-// No arena holds more frames than this; a larger number is a slip of the finger.
+// 4 GiB of 4 KiB chunks; a larger number is a slip of the finger.
 constexpr std::int32_t kMaxQueueFrames = 1 << 20;
 
 // rps_sock_flow_entries and rps_flow_cnt: eight times the 32768 that the kernel's scaling.rst

@@ -113,6 +113,10 @@ void check_end(const End& end, const Daemon& daemon, Diagnostics& out) {
             Note{end.written.at("mtu"), "mtu is here"});
   }
   check_cpus(end.rps_cpus, "rps_cpus", end.written, daemon, out);
+  if (std::uint64_t{end.rps_flow_cnt} * end.queues > kMaxFlowEntries)
+    out.add(end.written.at("rps_flow_cnt"),
+            fmt::format("rps_flow_cnt = {} for each of {} queues", end.rps_flow_cnt, end.queues),
+            fmt::format("write no more than {} for all of them together", kMaxFlowEntries));
 }
 
 /// What the ends of a pair want and the kernel of its machine cannot do.
@@ -128,9 +132,8 @@ class KernelRules {
   void check() {
     if (kernel_is_unknown()) return;
     for (const End* end : {&pair_.a, &pair_.b}) {
-      // veth merges where it polls: from 5.4 on for XDP, from about 5.13 on if asked to.
-      const bool polls = end->xdp && machine_.kernel >= KernelVersion::v5_4;
-      if (end->gro && !polls) check_gro(*end, "gro");
+      if (end->gro) check_gro(*end, "gro");
+      if (end->gro && end->xdp) refuse_gro_with_xdp(*end);
       if (end->rx_udp_gro_forwarding) check_gro(*end, "rx_udp_gro_forwarding");
     }
     if (pair_.a.xdp) check_xdp(pair_.a, *pair_.a.xdp, pair_.b);
@@ -162,6 +165,14 @@ class KernelRules {
              "write false, or take kernel 6.1 or later: before about 5.13 veth has no NAPI without "
              "XDP, and without NAPI nothing merges",
              kernel_note());
+  }
+
+  void refuse_gro_with_xdp(const End& end) {
+    out_.add(end.xdp->where, "xdp at an end with gro = true",
+             "write one of them: a program sees frames as they were sent, so they cannot be merged "
+             "before it, and a TAP does not merge behind it",
+             Note{(end.written.find("gro") != nullptr ? end.written : pair_.written).at("gro"),
+                  "gro is here"});
   }
 
   /// Emulates  drivers/net/veth.c: veth_xdp_set(), its refusals.

@@ -52,6 +52,9 @@ Result<void> write_rps_flow_cnt(config::End& end, std::string_view text, std::ui
   if (!number || *number < 0 || *number > config::kMaxFlowEntries)
     return fail("", fmt::format("from 0 to {}", config::kMaxFlowEntries), EINVAL);
   const auto flows = static_cast<std::uint32_t>(*number);
+  if (std::uint64_t{flows} * end.queues > config::kMaxFlowEntries)
+    return fail("", fmt::format("{} flows for all queues together", config::kMaxFlowEntries),
+                ENOMEM);
   end.rps_flow_cnt = flows == 0 ? 0 : std::bit_ceil(flows);
   return {};
 }

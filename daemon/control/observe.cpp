@@ -48,12 +48,12 @@ EndReport describe_end(const PairEnd& end) {
   return report;
 }
 
-/// What the program has decided; nothing where that is not known.
-std::optional<VethXdp> xdp_of(const PairEnd& end) {
-  if (!end.xdp) return VethXdp{};
+VethXdp xdp_of(const PairEnd& end) {
+  if (!end.xdp) return {};
   const auto verdicts = end.xdp->verdicts();
-  if (!verdicts) return std::nullopt;
-  return VethXdp{.redirected = verdicts->redirect,
+  if (!verdicts) return {.program = true, .known = false};
+  return VethXdp{.program = true,
+                 .redirected = verdicts->redirect,
                  .dropped = verdicts->drop + verdicts->aborted + verdicts->other,
                  .sent_back = verdicts->tx};
 }
@@ -65,7 +65,7 @@ VethDirection direction_of(const DirectionReport& report, const PairEnd& sender,
     direction.sender_tx_dropped = now->stats.tx_dropped;
   if (const auto now = receiver.netns->links.get(receiver.link.ifindex))
     direction.receiver_rx_dropped = now->stats.rx_dropped;
-  if (const auto xdp = xdp_of(receiver)) direction.receiver_xdp_dropped = xdp->dropped;
+  direction.receiver_xdp_dropped = xdp_of(receiver).dropped;
   return direction;
 }
 

@@ -86,6 +86,10 @@ Result<void> Pairs::create_end(PairEnd& end) {
   auto tap = Tap::create(end.netns->netns, end.config.ifname, end.config.queues);
   if (!tap) return pass(std::move(tap));
   end.tap = std::move(*tap);
+  if (end.config.rx_udp_gro_forwarding && !end.tap->takes_udp_super_frames())
+    return fail("aggregate UDP for " + subject(end),
+                "leave rx_udp_gro_forwarding out: TAPs take UDP super-frames from Linux 6.2 on",
+                EOPNOTSUPP);
   Links& links = end.netns->links;
   auto link = links.find(end.config.ifname);
   if (!link) return pass(std::move(link));
@@ -116,7 +120,9 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
   device.tso = end.features.tso;
   device.gro = end.features.gro;
-  device.rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding;
+  // A TAP that cannot take UDP super-frames would refuse each of them.
+  device.rx_udp_gro_forwarding =
+      end.features.rx_udp_gro_forwarding && end.tap->takes_udp_super_frames();
   device.has_xdp = end.xdp.has_value();
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;

@@ -155,6 +155,11 @@ std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key) {
   return value != 0 ? value : 1;
 }
 
+bool taken_for_sock_wfree(const Frame& frame, const std::byte* data) {
+  const FlowKeys keys = dissect_flow(data, frame.linear_bytes(), FlowLabel::ignored, kRules618);
+  return keys.ip_proto != kIpProtoTcp;
+}
+
 std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key,
                            const Rules& rules) {
   if (frame.meta.hash == 0) {

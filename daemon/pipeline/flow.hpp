@@ -55,6 +55,10 @@ FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label,
 ///           any kernel's.
 std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key);
 
+/// Whether the frame's destructor is sock_wfree, which a TAP cannot say: taken to be so unless it
+/// is TCP.
+[[nodiscard]] bool taken_for_sock_wfree(const Frame& frame, const std::byte* data);
+
 /// The frame's hash, computed once and kept.
 ///
 /// Emulates  include/linux/skbuff.h: skb_get_hash(). A TAP hands over no hash of the sender's

@@ -48,9 +48,6 @@ class FlowLimit {
   }
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
-  [[nodiscard]] std::uint32_t table_len() const {
-    return static_cast<std::uint32_t>(buckets_.size());
-  }
 
  private:
   std::array<std::uint16_t, kHistory> history_{};

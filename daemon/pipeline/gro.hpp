@@ -24,13 +24,11 @@ struct GroFeatures {
 
 /// What one NAPI of one receiving device holds back to merge.
 ///
-/// Emulates  net/core/gro.c: dev_gro_receive(), gro_list_prepare(), napi_gro_flush(). The device
-/// has
-///           GRO and no generic XDP; no socket asks for UDP_GRO; a scrubbed frame has none of the
-///           metadata that "slow_gro" compares.
+/// Emulates  net/core/gro.c: dev_gro_receive(), gro_list_prepare(), napi_gro_flush(). The
+///           device has GRO and no generic XDP; no socket asks for UDP_GRO; a scrubbed frame has
+///           none of the metadata that "slow_gro" compares.
 /// Shape     8 buckets of 8 flows. A frame is in the bucket of the hash it brings; none is
-/// computed,
-///           so most frames are in bucket 0.
+///           computed, so most frames are in bucket 0.
 /// Units     jiffies, of any origin.
 /// Threads   one owner.
 /// Never     allocates after construction, reads a clock, or makes a system call.

@@ -11,9 +11,8 @@
 namespace vethd {
 
 /// Emulates  include/linux/ptr_ring.h: a slot is free when it holds nothing, and the consumer
-/// empties
-///           slots a batch at a time. So the ring can refuse frames while up to a batch of its
-///           slots have been consumed already.
+///           empties slots a batch at a time. So the ring can refuse frames while up to a batch of
+///           its slots have been consumed already.
 /// Shape     VETH_RING_SIZE slots, a batch of two cache lines.
 /// Threads   one producer, one consumer.
 class PtrRing {

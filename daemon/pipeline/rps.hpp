@@ -23,8 +23,7 @@ RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data);
 /// The application behind the sending end has shown where it runs: here.
 ///
 /// Emulates  include/net/rps.h: sock_rps_record_flow(), under the rule of SockFlowTable. A flow
-/// whose
-///           IPv6 label differs by direction is not found again.
+///           whose IPv6 label differs by direction is not found again.
 void sock_rps_record_flow(const Path& path, Frame& frame, const std::byte* data);
 
 }  // namespace vethd

@@ -23,6 +23,7 @@ struct Rules {
     with_xdp,     // while the receiver has an XDP program
     if_eligible,  // with XDP or GRO at the receiver, for frames that GRO could gain from
   } napi;
+  enum class Orphan : std::uint8_t { always, unless_sock_wfree } poll_orphans;  // veth_xdp_rcv()
   bool tx_stops_on_full_ring;  // with a real qdisc; else the frame is dropped
 
   // net/core/skbuff.c: skb_scrub_packet()
@@ -64,6 +65,7 @@ struct Rules {
 inline constexpr Rules kRules414{
     .kernel = "4.14",
     .napi = Rules::Napi::never,
+    .poll_orphans = Rules::Orphan::always,
     .tx_stops_on_full_ring = false,
     .scrubs_as_xnet = true,
     .scrub_orphans = true,
@@ -100,6 +102,7 @@ inline constexpr Rules kRules61 = [] {
   Rules rules = kRules54;
   rules.kernel = "6.1";
   rules.napi = Rules::Napi::if_eligible;
+  rules.poll_orphans = Rules::Orphan::unless_sock_wfree;
   rules.scrubs_as_xnet = false;
   rules.gro = kGro61;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet_not_monotonic;

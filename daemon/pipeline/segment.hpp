@@ -17,6 +17,9 @@ enum class Ipv4Ids : std::uint8_t {
   constant       // the super-frame's: what it writes under SKB_GSO_TCP_FIXEDID
 };
 
+/// For endpoints that take no super-frames; until there is one, tests split with it what GRO
+/// merges.
+///
 /// Writes segment after segment, each a whole frame with finished checksums, in one pass over the
 /// payload.
 ///

@@ -11,14 +11,8 @@ namespace vethd {
 namespace {
 
 /// Emulates  veth_skb_is_eligible_for_gro(): with TSO at the sender there is little to gain.
-/// Whether
-///           the frame's destructor is sock_wfree a TAP cannot say: taken to be so unless it is
-///           TCP.
 bool eligible_for_gro(const Path& path, const Frame& frame, const std::byte* data) {
-  if (!path.dev.tso) return true;
-  if (!path.peer.rx_udp_gro_forwarding) return false;
-  const FlowKeys keys = dissect_flow(data, frame.len, FlowLabel::ignored, kRules618);
-  return keys.ip_proto != kIpProtoTcp;
+  return !path.dev.tso || (path.peer.rx_udp_gro_forwarding && taken_for_sock_wfree(frame, data));
 }
 
 /// The receive queue whose ring the frame goes to; nullptr: the backlog.

@@ -2,6 +2,7 @@
 
 #include "daemon/frame/arena.hpp"
 #include "daemon/pipeline/device.hpp"
+#include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/path.hpp"
 #include "daemon/pipeline/rps.hpp"
 #include "daemon/pipeline/softnet.hpp"
@@ -29,6 +30,7 @@ std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
     if (frame == nullptr) break;
     ++counters_.xdp_packets;
     counters_.xdp_bytes += frame->len - kEthHeaderBytes;
+    orphan(*frame);
     if (gro)
       napi_gro_receive(*frame, now, context);
     else
@@ -47,6 +49,15 @@ std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
   }
   if (std::exchange(tx_stopped_, false)) context.outside.wake_queue(path_.id, queue_);
   return done;
+}
+
+void VethRq::orphan(Frame& frame) {
+  if (frame.meta.classid == 0) return;
+  if (path_.softnet->machine().rules.poll_orphans == Rules::Orphan::unless_sock_wfree &&
+      taken_for_sock_wfree(frame, arena_.bytes_of(frame)))
+    return;
+  frame.meta.classid = 0;
+  ++path_.counters.classid_cleared;
 }
 
 void VethRq::flush_gro(RxContext& context) {

@@ -74,6 +74,8 @@ class VethRq final : public Napi {
 
  private:
   [[nodiscard]] bool has_gro() const;
+  /// Emulates  skb_orphan() in veth_xdp_rcv_skb(): the sending socket goes, and its cgroup.
+  void orphan(Frame& frame);
   [[nodiscard]] std::int64_t jiffy(const RxContext& context) const;
   void napi_gro_receive(Frame& frame, std::int64_t jiffy, RxContext& context);
   void netif_receive(Frame& frame, RxContext& context);

@@ -32,7 +32,8 @@ namespace vethd {
   X(netif_rx_bytes, other, "bytes", "of those, Ethernet header included")                       \
   X(drop_napi_backlog, drop, "frames",                                                          \
     "netif_receive_skb after a NAPI poll: refused by the backlog RPS chose")                    \
-  X(drop_napi_disabled, drop, "frames", "veth_napi_del: in the ring or in GRO when NAPI ended") \
+  X(drop_napi_disabled, drop, "frames",                                                         \
+    "veth_napi_del: in the ring or in GRO when NAPI was switched off")                          \
   X(merged_frames, left, "frames", "napi_gro_receive: joined the frame before it")              \
   X(drop_write_eio, drop, "frames", "endpoint refused: EIO, the device is down")                \
   X(drop_write_einval, drop, "frames", "endpoint refused: EINVAL, offload description invalid") \
@@ -75,7 +76,7 @@ struct InFlight {
 
 // /proc/net/softnet_stat's columns by name, per emulated CPU of a machine.
 #define VETHD_SOFTNET(X)                                                                  \
-  X(processed, "frames", "delivered by process_backlog or a NAPI poll")                   \
+  X(processed, "frames", "delivered by process_backlog, or by a NAPI poll without RPS")   \
   X(dropped, "frames", "refused by this CPU's backlog")                                   \
   X(time_squeeze, "rounds", "net_rx_action ended with work left: budget or time used up") \
   X(received_rps, "wake-ups", "another CPU enqueued here and woke this one")              \
@@ -93,10 +94,9 @@ struct SoftnetCounters {
 
 // A receive queue that polls, as ethtool -S shows it. Despite their names the first two count every
 // frame taken from the ring, XDP or not; bytes without the Ethernet header, already pulled.
-#define VETHD_RQ(X)                                          \
-  X(xdp_packets, "frames", "taken from the ring")            \
-  X(xdp_bytes, "bytes", "of those, without Ethernet header") \
-  X(drops, "frames", "redirected or copied in vain")
+#define VETHD_RQ(X)                               \
+  X(xdp_packets, "frames", "taken from the ring") \
+  X(xdp_bytes, "bytes", "of those, without Ethernet header")
 
 struct RqCounters {
 #define X(name, unit, help) std::uint64_t name = 0;

@@ -42,15 +42,15 @@ VethLinkStats veth_link_stats(const VethStatsRules& rules, const VethDirection& 
   // A TAP counts what it refuses while it is down, and what a program drops; a veth does not.
   const std::uint64_t not_of_veth = received.counters.drop_write_eio +
                                     (rules.xdp_drops_counted ? 0 : received.receiver_xdp_dropped);
-  stats.rx_dropped = dropped_by_core(received.counters) + polled_here.drops +
-                     less(received.receiver_rx_dropped, not_of_veth);
+  stats.rx_dropped =
+      dropped_by_core(received.counters) + less(received.receiver_rx_dropped, not_of_veth);
   if (rules.drops_counted_twice) stats.rx_dropped += dropped_by_veth_xmit(received.counters);
   return stats;
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> veth_ethtool_stats(
     const VethStatsRules& rules, int peer_ifindex, std::size_t queues,
-    const std::vector<RqCounters>& received, const std::optional<VethXdp>& xdp) {
+    const std::vector<RqCounters>& received, const VethXdp& xdp) {
   std::vector<std::pair<std::string, std::uint64_t>> stats;
   stats.emplace_back("peer_ifindex", peer_ifindex);
   if (rules.ethtool == VethStatsRules::Ethtool::peer_only) return stats;
@@ -61,14 +61,14 @@ std::vector<std::pair<std::string, std::uint64_t>> veth_ethtool_stats(
     const auto add = [&](const char* name, std::uint64_t value) {
       stats.emplace_back(prefix + name, value);
     };
-    const bool known = xdp && queues == 1;
+    const bool known = xdp.known && (!xdp.program || queues == 1);
     add("xdp_packets", queue.xdp_packets);
     add("xdp_bytes", queue.xdp_bytes);
-    if (all) add("drops", queue.drops);
-    if (all && known) add("xdp_redirect", xdp->redirected);
-    if (known) add("xdp_drops", xdp->dropped);
-    if (all && known) add("xdp_tx", xdp->sent_back);
-    if (all && known) add("xdp_tx_errors", 0);  // a TAP has no ring of the peer's to fill
+    if (all && !xdp.program) add("drops", 0);  // nothing is redirected or copied without one
+    if (all && known) add("xdp_redirect", xdp.redirected);
+    if (known) add("xdp_drops", xdp.dropped);
+    if (all && known) add("xdp_tx", xdp.sent_back);
+    if (all && !xdp.program) add("xdp_tx_errors", 0);
   }
   return stats;
 }

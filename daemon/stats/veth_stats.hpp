@@ -24,7 +24,7 @@ struct VethDirection {
   std::vector<RqCounters> rq;              // by the receiver's queue; empty: has never polled
   std::uint64_t sender_tx_dropped = 0;     // by the TAP or its qdisc, before it was read
   std::uint64_t receiver_rx_dropped = 0;   // by the TAP or its stack, once it was written
-  std::uint64_t receiver_xdp_dropped = 0;  // of those, by an XDP program
+  std::uint64_t receiver_xdp_dropped = 0;  // by an XDP program; of those unless it ran generically
 };
 
 /// `ip -s link`: struct rtnl_link_stats64 as far as veth fills it in.
@@ -43,19 +43,22 @@ struct VethLinkStats {
 VethLinkStats veth_link_stats(const VethStatsRules& rules, const VethDirection& sent,
                               const VethDirection& received);
 
-/// Verdicts of the program on the frames received, if there is one and they are known.
+/// The program on the frames received, if there is one, and its verdicts.
 struct VethXdp {
+  bool program = false;
+  bool known = true;  // the verdicts
   std::uint64_t redirected = 0;
   std::uint64_t dropped = 0;
   std::uint64_t sent_back = 0;  // XDP_TX
 };
 
 /// `ethtool -S`, in its order. Left out is what cannot be known here: which queue a program's
-/// verdict belongs to where there are several, whether a frame was redirected into the device.
+/// verdict belongs to where there are several, what became of frames it sent elsewhere, whether a
+/// frame was redirected into the device.
 ///
 /// Emulates  drivers/net/veth.c: veth_get_ethtool_stats().
 std::vector<std::pair<std::string, std::uint64_t>> veth_ethtool_stats(
     const VethStatsRules& rules, int peer_ifindex, std::size_t queues,
-    const std::vector<RqCounters>& received, const std::optional<VethXdp>& xdp);
+    const std::vector<RqCounters>& received, const VethXdp& xdp);
 
 }  // namespace vethd

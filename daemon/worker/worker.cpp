@@ -190,7 +190,8 @@ void Worker::park() {
 }
 
 void Worker::park(FrameList& queue) {
-  // This round's arrivals are at the tail; those before them were parked in their own round.
+  // This round's arrivals are at the tail; those before them were parked in their own round. What
+  // came by way of a ring may have been parked there, and hides others: they only cost a buffer.
   for (Frame* frame = queue.back();
        frame != nullptr && frame->buffer == Buffer::landing && frame->home == cpu_.value;
        frame = frame->prev)
@@ -199,6 +200,7 @@ void Worker::park(FrameList& queue) {
 
 void Worker::park(Frame& frame) {
   if (pool_.park(frame)) ++paths_[frame.path.value]->counters.parked;
+  for (Frame* piece = frame.frag_list; piece != nullptr; piece = piece->next) pool_.park(*piece);
 }
 
 void Worker::hand_over(Frame& frame, CpuId target) {

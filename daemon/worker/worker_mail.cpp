@@ -32,6 +32,9 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
     paths_.resize(2 * (pair + 1));
   }
   ports_[pair] = {};
+  SoftnetData& softnet = *softnets_[mail.machine.value];
+  make_path(path_from(mail.pair, Side::a), mail.a, mail.b, softnet);
+  make_path(path_from(mail.pair, Side::b), mail.b, mail.a, softnet);
   for (const EndpointSetup& setup : mail.endpoints) {
     auto endpoint = io_.attach(setup);
     if (!endpoint) return answer(serial, pass(std::move(endpoint)));
@@ -39,9 +42,7 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
     ports_[pair].queues[side].push_back(*endpoint);
     ports_[pair].reads[side].push_back(setup.reads);
   }
-  SoftnetData& softnet = *softnets_[mail.machine.value];
-  make_path(path_from(mail.pair, Side::a), mail.a, mail.b, softnet);
-  make_path(path_from(mail.pair, Side::b), mail.b, mail.a, softnet);
+  for (const Side from : {Side::a, Side::b}) fit_queues(*paths_[path_from(mail.pair, from).value]);
   answer(serial);
 }
 
@@ -51,7 +52,6 @@ void Worker::make_path(PathId id, const Device& dev, const Device& peer, Softnet
   path->dev = dev;
   path->peer = peer;
   path->softnet = &softnet;
-  fit_queues(*path);
   paths_[id.value] = std::move(path);
 }
 
@@ -59,15 +59,21 @@ void Worker::make_path(PathId id, const Device& dev, const Device& peer, Softnet
 /// stays, as its statistics do.
 void Worker::fit_queues(Path& path) {
   const std::size_t queues = path.peer.real_num_rx_queues;
-  if (path.peer.rps_flow_cnt == 0) {
-    path.rps_flow_tables.clear();
-  } else if (path.rps_flow_tables.size() != queues ||
-             path.rps_flow_tables.front().size() != path.peer.rps_flow_cnt) {
-    path.rps_flow_tables.assign(queues, RpsDevFlowTable(path.peer.rps_flow_cnt));
-  }
-  if (!napi_enabled(path.softnet->machine().rules, path.peer)) return;
   // Queue i of both ends is this worker's, or neither.
   const auto& reads = ports_[pair_of(path.id).value].reads[index_of(entry_of(path.id))];
+  if (path.peer.rps_flow_cnt == 0) {
+    path.rps_flow_tables.clear();
+  } else {
+    // Tables of the queues that frames from this worker's queues are recorded for: get_rps_cpu().
+    path.rps_flow_tables.resize(queues);
+    for (std::size_t i = 0; i < reads.size(); ++i) {
+      const std::size_t rxq = i == 0 ? 0 : i - 1;
+      if (!reads[i] || rxq >= queues) continue;
+      if (path.rps_flow_tables[rxq].size() != path.peer.rps_flow_cnt)
+        path.rps_flow_tables[rxq].assign(path.peer.rps_flow_cnt, {});
+    }
+  }
+  if (!napi_enabled(path.softnet->machine().rules, path.peer)) return;
   path.rq.resize(queues);
   for (std::size_t i = 0; i < std::min(queues, reads.size()); ++i) {
     if (!reads[i] || path.rq[i] != nullptr) continue;
@@ -136,6 +142,7 @@ void Worker::purge(PairId pair) {
     end_napi(path, &Counters::drop_removed);
     for (const auto& rq : path.rq) std::erase(polling_, rq.get());
     path.rq.clear();
+    path.rps_flow_tables.clear();
   }
 }
 

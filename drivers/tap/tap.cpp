@@ -85,6 +85,8 @@ std::vector<std::string> Tap::offloads() const {
   return names;
 }
 
+bool Tap::takes_udp_super_frames() const { return (possible_ & TUN_F_USO4) != 0; }
+
 Result<void> Tap::set_carrier(bool on) {
   int carrier = on ? 1 : 0;
   if (::ioctl(queues_.front().get(), TUNSETCARRIER, &carrier) < 0)

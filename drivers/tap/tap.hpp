@@ -25,6 +25,9 @@ class Tap {
   /// "csum", "tso4", …: what the stack may leave undone on frames it sends here.
   [[nodiscard]] std::vector<std::string> offloads() const;
 
+  /// Whether a UDP super-frame may be written here: from Linux 6.2 on, else EINVAL.
+  [[nodiscard]] bool takes_udp_super_frames() const;
+
   Result<void> set_carrier(bool on);
 
   /// Whether the stack may send frames of many segments here (TUNSETOFFLOAD): as far as the kernel

@@ -105,7 +105,8 @@ Result<void> TapIo::start() {
 
 void TapIo::wait(bool block) {
   ring_.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); });
-  pieces_used_ = 0;
+  // What could not be submitted yet keeps its pieces.
+  if (io_uring_sq_ready(&ring_.raw()) == 0) pieces_used_ = 0;
 }
 
 void TapIo::complete(const io_uring_cqe& cqe) {

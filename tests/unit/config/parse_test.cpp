@@ -269,7 +269,7 @@ TEST(Parse, RefusesWrongSoftnetKeys) {
       {"kernel = \"4.15\"", "10", "kernel = '4.15' is not known", "\"4.14\", \"5.4\", \"6.1\""},
       {"kernel = 6.18", "10", "kernel cannot be a float", "as in kernel = \"6.18\""},
       {"netdev_max_backlog = -1", "22", "not in 0..1048576", "the kernel checks nothing"},
-      {"netdev_max_backlog = 1048577", "22", "not in 0..1048576", "allocated at start"},
+      {"netdev_max_backlog = 1048577", "22", "not in 0..1048576", "memory has"},
       {"netdev_max_backlog = {}", "22", "cannot be a table", "as in netdev_max_backlog = 1000"},
       {"netdev_budget = 0", "17", "not in 1..2147483647", "ends in time_squeeze"},
       {"netdev_budget = 2147483648", "17", "not in 1..2147483647", "write at least 1"},
