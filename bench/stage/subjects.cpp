@@ -197,7 +197,7 @@ class NetRxAction final : public Subject {
 
  private:
   struct Idle final : Napi {
-    std::uint32_t poll(std::uint32_t /*quota*/, RxContext& /*context*/) override {
+    std::int32_t poll(std::int32_t /*quota*/, RxContext& /*context*/) override {
       clear_sched();
       return 0;
     }
