@@ -2,6 +2,7 @@
 // capacity, splicing costs nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -52,10 +53,14 @@ class FrameList {
 
   /// Hands out the oldest frame, or nullptr.
   Frame* pop() {
-    if (head_ == nullptr) return nullptr;
-    Frame& frame = *head_;
-    remove(frame);
-    return &frame;
+    Frame* const frame = head_;
+    if (frame == nullptr) return nullptr;
+    invariant(frame->holder == holder_, "a frame is where it says it is");
+    head_ = frame->next;
+    (head_ != nullptr ? head_->prev : tail_) = nullptr;
+    frame->holder = Holder::in_hand;
+    --size_;
+    return frame;
   }
 
   /// Hands out a frame from anywhere in the list.
@@ -68,14 +73,32 @@ class FrameList {
   }
 
   /// Appends everything of another list, which is then empty.
-  void splice(FrameList& other) {
-    if (other.empty()) return;
-    other.for_each([this](Frame& frame) { frame.holder = holder_; });
-    other.head_->prev = tail_;
-    (tail_ != nullptr ? tail_->next : head_) = other.head_;
-    tail_ = std::exchange(other.tail_, nullptr);
-    other.head_ = nullptr;
-    size_ += std::exchange(other.size_, 0);
+  void splice(FrameList& other) { splice(other, other.size_); }
+
+  /// Appends the oldest frames of another list, `count` or all it has; returns how many.
+  std::size_t splice(FrameList& other, std::size_t count) {
+    count = std::min(count, other.size_);
+    if (count == 0) return 0;
+    Frame* const first = other.head_;
+    Frame* last = nullptr;
+    Frame* rest = first;
+    const Holder from = other.holder_;
+    const Holder to = holder_;
+    for (std::size_t i = 0; i < count; ++i) {
+      last = rest;
+      invariant(last->holder == from, "a frame is where it says it is");
+      last->holder = to;
+      rest = last->next;
+    }
+    first->prev = tail_;
+    (tail_ != nullptr ? tail_->next : head_) = first;
+    tail_ = last;
+    last->next = nullptr;
+    other.head_ = rest;
+    (rest != nullptr ? rest->prev : other.tail_) = nullptr;
+    other.size_ -= count;
+    size_ += count;
+    return count;
   }
 
   /// Calls visit(const Frame&) oldest first.

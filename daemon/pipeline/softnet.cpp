@@ -25,11 +25,17 @@ std::int32_t dev_rx_weight(const Sysctls& sysctls) {
                                    static_cast<std::uint32_t>(sysctls.dev_weight_rx_bias));
 }
 
-Frame* next_of(FrameList& queue) {
-  if (!broken(Stage::process_backlog) || queue.empty()) return queue.pop();
-  Frame& newest = *queue.back();
-  queue.remove(newest);
-  return &newest;
+/// Moves the oldest frames, `most` of them or all there are; returns how many.
+std::uint32_t deliver(FrameList& queue, std::uint32_t most, FrameList& delivered) {
+  if (!broken(Stage::process_backlog))
+    return static_cast<std::uint32_t>(delivered.splice(queue, most));
+  std::uint32_t frames = 0;
+  for (; frames < most && !queue.empty(); ++frames) {
+    Frame& newest = *queue.back();
+    queue.remove(newest);
+    delivered.push(newest);
+  }
+  return frames;
 }
 
 }  // namespace
@@ -174,24 +180,28 @@ void SoftnetData::net_rps_action(Outside& outside) {
 
 std::int32_t SoftnetData::process_backlog(std::int32_t quota, RxContext& context) {
   if (!rps_ipi_list_.empty()) net_rps_action(context.outside);
-  backlog_.weight = dev_rx_weight(sysctls());  // for the next call
+  backlog_.weight = dev_rx_weight(sysctls());    // for the next call
+  const std::int32_t most = std::max(quota, 1);  // the kernel looks at the quota after a frame
   std::int32_t work = 0;
-  for (;;) {  // ends: quota counts every frame, and each splice brings at least one
-    while (Frame* frame = next_of(process_queue_)) {
-      context.delivered.push(*frame);
-      ++processed_;
-      ++head_;
-      if (++work >= quota) return work;  // SCHED stays set, even if nothing is left
-    }
-    if (input_pkt_queue_.empty()) {
-      backlog_listed_ = false;
-      backlog_.clear_sched();  // meets schedule_prep() in net_rps_action()
-      return work;
-    }
+  const auto take = [&](FrameList& queue) {
+    const std::uint32_t frames =
+        deliver(queue, static_cast<std::uint32_t>(most - work), context.delivered);
+    work += static_cast<std::int32_t>(frames);
+    processed_ += frames;
+    head_ += frames;
+  };
+  take(process_queue_);
+  if (work < most && !input_pkt_queue_.empty()) {
     // Producers get the whole limit again at once.
     qlen_tail_.fetch_sub(input_pkt_queue_.size(), std::memory_order_relaxed);
+    take(input_pkt_queue_);  // what process_queue would only pass on
     process_queue_.splice(input_pkt_queue_);
   }
+  if (work < most) {
+    backlog_listed_ = false;
+    backlog_.clear_sched();  // meets schedule_prep() in net_rps_action()
+  }
+  return work;  // the whole quota: SCHED stays set, even if nothing is left
 }
 
 std::int32_t SoftnetData::napi_poll(Napi& napi, NapiList& repoll, RxContext& context) {

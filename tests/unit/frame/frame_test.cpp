@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -71,6 +72,26 @@ TEST(FrameList, SplicesEverythingToItsEndAndTakesOverAsHolder) {
   for (Frame& frame : frames) {
     EXPECT_EQ(frame.holder, Holder::process_queue);
     EXPECT_EQ(process_queue.pop(), &frame);
+  }
+}
+
+TEST(FrameList, SplicesTheOldestAndLeavesTheRestInOrder) {
+  for (std::size_t count = 0; count < 6; ++count) {
+    auto frames = frames_in_hand(5);
+    FrameList delivered(Holder::transmit);
+    FrameList input(Holder::input_pkt_queue);
+    delivered.push(frames[0]);
+    for (std::size_t i = 1; i < 5; ++i) input.push(frames[i]);
+    const std::size_t taken = std::min<std::size_t>(count, 4);
+    EXPECT_EQ(delivered.splice(input, count), taken);
+    EXPECT_EQ(delivered.size(), 1 + taken);
+    EXPECT_EQ(input.size(), 4 - taken);
+    EXPECT_EQ(delivered.back(), &frames[taken]);
+    for (std::size_t i = 0; i <= taken; ++i) EXPECT_EQ(delivered.pop(), &frames[i]);
+    EXPECT_EQ(delivered.pop(), nullptr);
+    for (std::size_t i = taken + 1; i < 5; ++i) EXPECT_EQ(input.pop(), &frames[i]);
+    EXPECT_EQ(input.pop(), nullptr);
+    EXPECT_EQ(input.back(), nullptr);
   }
 }
 
