@@ -10,6 +10,7 @@ namespace vethd {
 
 /// Emulates  include/linux/skbuff.h: skb_clear_tstamp() and what stood in its place before.
 inline void clear_tstamp(const Rules& rules, FrameMeta& meta, bool xnet) {
+  if (meta.tstamp == 0) return;
   const bool kept = rules.scrub_tstamp == Rules::Tstamp::if_xnet_not_monotonic
                         ? meta.tstamp_type == TstampType::monotonic
                         : rules.scrub_tstamp == Rules::Tstamp::if_xnet_not_delivery &&
@@ -17,32 +18,35 @@ inline void clear_tstamp(const Rules& rules, FrameMeta& meta, bool xnet) {
   if ((xnet || rules.scrub_tstamp == Rules::Tstamp::always) && !kept) meta.tstamp = 0;
 }
 
+/// Clears one value, and counts if there was any.
+inline void clear(std::uint32_t& value, std::uint64_t& counter) {
+  if (value == 0) return;
+  value = 0;
+  ++counter;
+}
+
 /// Clears what could break the isolation of namespaces. xnet: the namespace changes.
 ///
 /// Emulates  net/core/skbuff.c: skb_scrub_packet().
-inline void skb_scrub_packet(const Rules& rules, FrameMeta& meta, bool xnet) {
+inline void skb_scrub_packet(const Rules& rules, FrameMeta& meta, bool xnet, Counters& counters) {
   meta.pkt_type = PacketType::host;
   meta.skb_iif = 0;
   // ignore_df, dst, extensions, conntrack, nf_trace, ipvs: all of them, always.
-  meta.references &= rules.scrub_clears_fwd_mark ? 0 : kRefFwdMark;
+  if (meta.references != 0) meta.references &= rules.scrub_clears_fwd_mark ? 0 : kRefFwdMark;
   clear_tstamp(rules, meta, xnet);
   if (!xnet) return;
-  meta.mark = 0;
-  if (rules.scrub_orphans) meta.classid = 0;
+  clear(meta.mark, counters.mark_cleared);
+  if (rules.scrub_orphans) clear(meta.classid, counters.classid_cleared);
 }
 
-/// The scrub as veth's receive side does it, with what it took away counted.
+/// The scrub as veth's receive side does it.
 ///
 /// Emulates  include/linux/netdevice.h: ____dev_forward_skb(), from the scrub on.
 inline void scrub(const Rules& rules, Path& path, FrameMeta& meta) {
   if (broken(Stage::scrub)) meta = FrameMeta{};
-  const std::uint32_t mark = meta.mark;
-  const std::uint32_t classid = meta.classid;
-  skb_scrub_packet(rules, meta, rules.scrubs_as_xnet || path.dev.netns != path.peer.netns);
-  if (meta.mark != mark) ++path.counters.mark_cleared;
-  if (meta.classid != classid) ++path.counters.classid_cleared;
-  if (meta.priority != 0) ++path.counters.priority_cleared;
-  meta.priority = 0;
+  const bool xnet = path.dev.netns != path.peer.netns;
+  skb_scrub_packet(rules, meta, rules.scrubs_as_xnet || xnet, path.counters);
+  clear(meta.priority, path.counters.priority_cleared);
 }
 
 }  // namespace vethd
