@@ -26,6 +26,7 @@ void measure(benchmark::State& state, const Entry& entry) {
     state.SetIterationTime(took.count());
     subject->clean_up();
   }
+  if (entry.looped) state.SetLabel("looped");
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * kBatch));
 }
 

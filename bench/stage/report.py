@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns what run.sh measured into a table of time and instructions per frame, and a JSON file.
 
-A stage's figures are those of its loop less those of the empty loop; the whole path keeps its own.
+What goes through its batch in a loop is shown less the empty loop.
 """
 
 import argparse
@@ -20,12 +20,12 @@ MOST_INSTRUCTIONS = 150  # that a frame may take on the default path
 
 # What a row stands for, where its name does not say.
 NOTES = {
-    "loop": "going through a batch; taken off the stages below",
+    "loop": "going through a batch; taken off where it is part of the figure",
     "skb_scrub_packet": "with the rest of ____dev_forward_skb()",
     "get_rps_cpu/off": "no rps_cpus, no flow table",
     "get_rps_cpu/map": "4 CPUs; the flow hash is computed",
     "get_rps_cpu/rfs": "with sock_rps_record_flow()",
-    "enqueue_to_backlog": "of this CPU",
+    "enqueue_to_backlog": "of this CPU: what netif_rx() takes without RPS",
     "enqueue_to_backlog/skb_flow_limit": "the same, and its flow looked at; with the hash",
     "veth_xmit": "the stages above, no RPS",
     "net_rx_action": "a whole run, with a poll that finds nothing",
@@ -35,21 +35,24 @@ NOTES = {
     "gro/tcp": "one flow, 1460 bytes of payload",
     "gro/udp": "one flow, 1472 bytes of payload",
     "segment/tcp": "64 segments of 1000 bytes, copied and summed; per segment",
-    "path": "arrival = burst: list, veth_xmit, softirq after 64, list",
-    "path/inline": "arrival = inline: a softirq after each",
+    "path": "arrival = burst: veth_xmit, a softirq after 64",
+    "path/inline": "arrival = inline: veth_xmit, a softirq after each",
+    "path/lists": "as path, with the worker's lists before and after it",
 }
 
 
 def read_times(file):
-    """ns per frame by stage. The lowest repetition: what disturbs one only adds to it."""
-    times = {}
+    """ns per frame by stage, and which stages loop. The lowest repetition: a disturbance only adds."""
+    times, looped = {}, set()
     for run in json.loads(file.read_text())["benchmarks"]:
         if run["run_type"] != "iteration":
             continue
         assert run["time_unit"] == "ns"
         name = run["run_name"].removesuffix("/manual_time")
         times.setdefault(name, []).append(run["real_time"] / BATCH)
-    return {name: min(runs) for name, runs in times.items()}
+        if run.get("label") == "looped" and name != LOOP:
+            looped.add(name)
+    return {name: min(runs) for name, runs in times.items()}, looped
 
 
 def read_instructions(file, batches):
@@ -57,11 +60,9 @@ def read_instructions(file, batches):
     return {name: int(collected) / (batches * BATCH) for name, collected in lines}
 
 
-def less_loop(values):
-    def own(name, value):
-        return value if name == LOOP or name.startswith(DEFAULT_PATH) else value - values[LOOP]
-
-    return {name: max(own(name, value), 0) for name, value in values.items()}
+def less_loop(values, looped):
+    return {name: max(value - (values[LOOP] if name in looped else 0), 0)
+            for name, value in values.items()}
 
 
 def table(times, instructions):
@@ -94,8 +95,9 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    times = less_loop(read_times(args.times))
-    instructions = less_loop(read_instructions(args.instructions, args.batches))
+    times, looped = read_times(args.times)
+    times = less_loop(times, looped)
+    instructions = less_loop(read_instructions(args.instructions, args.batches), looped)
     about = machine()
     compiler = output_of("c++", "--version")
     taken = instructions[DEFAULT_PATH]

@@ -84,12 +84,13 @@ void measured(Subject& subject);
 
 struct Entry {
   std::string_view name;
+  bool looped;  // run() goes through the batch as the first entry does
   std::unique_ptr<Subject> (*make)();
 };
 
 // All of them, in the order of a frame's journey. The first does nothing to its frames: what it
-// costs to go through a batch, to be taken off the others.
-constexpr std::size_t kSubjects = 20;
+// costs to go through a batch, to be taken off those that do the same.
+constexpr std::size_t kSubjects = 21;
 [[nodiscard]] const std::array<Entry, kSubjects>& subjects();
 
 }  // namespace vethd::bench

@@ -96,16 +96,20 @@ struct PostpullRcsum : OneCpu {
 };
 
 struct RpsOff : OneCpu {
-  static void run(Path& path, Frame& frame, const std::byte* data) {
-    RpsChoice choice = get_rps_cpu(path, frame, data);
-    benchmark::DoNotOptimize(choice);
+  static void run(Path& path, Frame& /*frame*/, const std::byte* /*data*/) {
+    bool chooses = has_rps(path);
+    benchmark::DoNotOptimize(chooses);
   }
 };
 
-struct RpsMap : RpsOff {
+struct RpsMap {
   static constexpr std::size_t kCpus = 4;
   static void adapt(Path& path) {
     for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu) path.peer.rps_cpus.push_back({cpu});
+  }
+  static void run(Path& path, Frame& frame, const std::byte* data) {
+    RpsChoice choice = get_rps_cpu(path, frame, data);
+    benchmark::DoNotOptimize(choice);
   }
 };
 
@@ -152,8 +156,7 @@ class EnqueueToBacklog : public Subject {
   EnqueueToBacklog(std::size_t frames, const Sysctls& sysctls)
       : Subject(small_frames(frames), 1, sysctls) {}
   void enqueue(Frame& frame) {
-    const auto result = softnet_.enqueue_to_backlog(frame, bytes_of(frame), path_.peer,
-                                                    softnet_.cpu(), nullptr, *this);
+    const auto result = softnet_.enqueue_to_backlog(frame, bytes_of(frame), path_.peer);
     invariant(result == SoftnetData::Enqueue::queued, "the backlog has room for a batch");
   }
 };
@@ -293,38 +296,41 @@ class VethXmit : public Subject {
   }
 };
 
-/// All a frame meets between two TAPs, from the list it was read into to the list it is written
-/// from, both its worker's: Worker::forward_batch(), the softirq, what transmit() takes.
-class WholePath : public VethXmit {
+/// All stages, for a burst: arrival = "burst".
+class BurstPath final : public VethXmit {
+ public:
+  void run() override {
+    VethXmit::run();
+    softnet_.do_softirq(context_);
+  }
+};
+
+/// arrival = "inline": a softirq after each frame.
+class InlinePath final : public VethXmit {
+ public:
+  void run() override {
+    for (Frame* const frame : batch_) {
+      xmit(*frame);
+      softnet_.do_softirq(context_);
+    }
+  }
+};
+
+/// A burst with the worker's lists around it: the one it is read into and the one it is written
+/// from.
+class PathWithLists final : public VethXmit {
  public:
   void run() override {
     while (Frame* const frame = received_.pop()) xmit(*frame);
     softnet_.do_softirq(context_);
-    empty_delivered();
-  }
-
- protected:
-  void empty_delivered() {
     while (Frame* const frame = delivered_.pop()) benchmark::DoNotOptimize(frame);
   }
-  FrameList received_{Holder::received};
 
  private:
   void arrange() override {
     for (Frame* const frame : batch_) received_.push(*frame);
   }
-};
-
-/// arrival = "inline": a softirq after each frame.
-class InlinePath final : public WholePath {
- public:
-  void run() override {
-    while (Frame* const frame = received_.pop()) {
-      xmit(*frame);
-      softnet_.do_softirq(context_);
-    }
-    empty_delivered();
-  }
+  FrameList received_{Holder::received};
 };
 
 template <class T>
@@ -336,26 +342,27 @@ std::unique_ptr<Subject> make() {
 
 const std::array<Entry, kSubjects>& subjects() {
   static constexpr std::array<Entry, kSubjects> kAll = {{
-      {"loop", make<PerFrame<Loop>>},
-      {"is_skb_forwardable", make<PerFrame<Forwardable>>},
-      {"skb_scrub_packet", make<PerFrame<Scrub>>},
-      {"eth_type_trans", make<PerFrame<EthTypeTrans>>},
-      {"skb_postpull_rcsum", make<PerFrame<PostpullRcsum>>},
-      {"get_rps_cpu/off", make<PerFrame<RpsOff>>},
-      {"get_rps_cpu/map", make<PerFrame<RpsMap>>},
-      {"get_rps_cpu/rfs", make<Rfs>},
-      {"enqueue_to_backlog", make<EnqueueToBacklog>},
-      {"enqueue_to_backlog/skb_flow_limit", make<FlowLimited>},
-      {"veth_xmit", make<VethXmit>},
-      {"net_rx_action", make<NetRxAction>},
-      {"process_backlog", make<ProcessBacklog>},
-      {"veth_xdp_rx", make<NapiRing>},
-      {"veth_poll", make<VethPoll>},
-      {"gro/tcp", make<GroMerge<true>>},
-      {"gro/udp", make<GroMerge<false>>},
-      {"segment/tcp", make<Segment>},
-      {"path", make<WholePath>},
-      {"path/inline", make<InlinePath>},
+      {"loop", true, make<PerFrame<Loop>>},
+      {"is_skb_forwardable", true, make<PerFrame<Forwardable>>},
+      {"skb_scrub_packet", true, make<PerFrame<Scrub>>},
+      {"eth_type_trans", true, make<PerFrame<EthTypeTrans>>},
+      {"skb_postpull_rcsum", true, make<PerFrame<PostpullRcsum>>},
+      {"get_rps_cpu/off", true, make<PerFrame<RpsOff>>},
+      {"get_rps_cpu/map", true, make<PerFrame<RpsMap>>},
+      {"get_rps_cpu/rfs", true, make<Rfs>},
+      {"enqueue_to_backlog", true, make<EnqueueToBacklog>},
+      {"enqueue_to_backlog/skb_flow_limit", true, make<FlowLimited>},
+      {"veth_xmit", true, make<VethXmit>},
+      {"net_rx_action", false, make<NetRxAction>},
+      {"process_backlog", false, make<ProcessBacklog>},
+      {"veth_xdp_rx", true, make<NapiRing>},
+      {"veth_poll", false, make<VethPoll>},
+      {"gro/tcp", false, make<GroMerge<true>>},
+      {"gro/udp", false, make<GroMerge<false>>},
+      {"segment/tcp", false, make<Segment>},
+      {"path", true, make<BurstPath>},
+      {"path/inline", true, make<InlinePath>},
+      {"path/lists", false, make<PathWithLists>},
   }};
   return kAll;
 }

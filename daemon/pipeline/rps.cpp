@@ -36,8 +36,8 @@ RpsChoice steer_flow(const SockFlowTable& sockets, RpsDevFlowTable& flows, const
 }  // namespace
 
 RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
+  if (!has_rps(path)) return {};
   const Device& peer = path.peer;
-  if (!peer.has_rps_map() && path.rps_flow_tables.empty()) return {};  // no hash is computed
   const std::uint32_t rxq = frame.meta.queue_mapping == 0 ? 0 : frame.meta.queue_mapping - 1U;
   if (rxq >= peer.real_num_rx_queues) return {};
   const Machine& machine = path.softnet->machine();
@@ -53,12 +53,10 @@ RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
   return {.cpu = peer.rps_cpus[reciprocal_scale(hash, len)]};
 }
 
-void sock_rps_record_flow(const Path& path, Frame& frame, const std::byte* data) {
-  SockFlowTable* const sockets = path.softnet->sock_flow_table();
-  if (sockets == nullptr) return;
+void record_flow(const Path& path, SockFlowTable& sockets, Frame& frame, const std::byte* data) {
   const Machine& machine = path.softnet->machine();
   const std::uint32_t hash = skb_get_hash(frame, data, machine.hash_key, machine.rules);
-  sockets->record(flow_ident(hash, entry_of(path.id)), path.softnet->cpu());
+  sockets.record(flow_ident(hash, entry_of(path.id)), path.softnet->cpu());
 }
 
 }  // namespace vethd

@@ -9,16 +9,6 @@
 namespace vethd {
 namespace {
 
-// One frame in qlen_tail_: one longer, one more accepted.
-constexpr std::uint64_t kOneAccepted = (std::uint64_t{1} << 32) + 1;
-
-constexpr std::uint32_t qlen_of(std::uint64_t qlen_tail) {
-  return static_cast<std::uint32_t>(qlen_tail);
-}
-constexpr std::uint32_t tail_of(std::uint64_t qlen_tail) {
-  return static_cast<std::uint32_t>(qlen_tail >> 32);
-}
-
 /// Emulates  dev_rx_weight = dev_weight * dev_weight_rx_bias, which wraps around.
 std::int32_t dev_rx_weight(const Sysctls& sysctls) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(sysctls.dev_weight) *
@@ -87,58 +77,49 @@ void SoftnetData::set(const Sysctls& sysctls,
 
 bool SoftnetData::skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen) {
   const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
-  if (qlen < max_backlog >> 1 || flow_limit_ == nullptr) return false;
+  if (qlen < max_backlog >> 1) return false;
   return flow_limit_->exceeded(skb_get_hash(frame, data, machine_.hash_key, machine_.rules),
                                machine_.rules.hashes_flow_slots);
 }
 
-SoftnetData::Enqueue SoftnetData::reserve(Frame& frame, const std::byte* data, SoftnetData& target,
-                                          std::uint32_t& tail) {
-  // Compared unsigned, as the kernel does. A place taken too many is given back at once; meanwhile
-  // others can only be refused when the queue is full anyway.
-  const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
-  const std::uint64_t before = target.qlen_tail_.fetch_add(kOneAccepted, std::memory_order_relaxed);
-  tail = tail_of(before) + 1;
-  const bool full = qlen_of(before) > max_backlog && !broken(Stage::enqueue_to_backlog);
-  if (!full && !skb_flow_limit(frame, data, qlen_of(before))) return Enqueue::queued;
-  target.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
-  target.dropped_.fetch_add(1, std::memory_order_relaxed);
-  return full ? Enqueue::cpu_backlog : Enqueue::flow_limit;
+SoftnetData::Enqueue SoftnetData::refuse_not_running(Frame& frame, const std::byte* data,
+                                                     SoftnetData& target) {
+  switch (machine_.rules.not_running) {
+    case Rules::NotRunning::as_backlog_drop:
+      target.dropped_.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case Rules::NotRunning::after_limits: {
+      std::uint32_t tail = 0;
+      if (const Enqueue refused = reserve(frame, data, target, tail); refused != Enqueue::queued)
+        return refused;
+      target.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
+      break;
+    }
+    case Rules::NotRunning::first:
+      break;
+  }
+  return Enqueue::dev_ready;
 }
 
 SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const std::byte* data,
                                                      const Device& peer, CpuId target,
                                                      RpsDevFlow* flow, Outside& outside) {
-  SoftnetData& sd = target == cpu_ ? *this : *machine_.softnet_data[target.value];
-  const Rules::NotRunning not_running = machine_.rules.not_running;
-  if (!peer.running && not_running != Rules::NotRunning::after_limits) {
-    if (not_running == Rules::NotRunning::as_backlog_drop)
-      sd.dropped_.fetch_add(1, std::memory_order_relaxed);
-    return Enqueue::dev_ready;
-  }
+  SoftnetData& sd = *machine_.softnet_data[target.value];
+  if (!peer.running) return refuse_not_running(frame, data, sd);
   std::uint32_t tail = 0;
   if (const Enqueue refused = reserve(frame, data, sd, tail); refused != Enqueue::queued)
     return refused;
-  if (!peer.running) {
-    sd.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
-    return Enqueue::dev_ready;
-  }
   if (flow != nullptr) flow->last_qtail = tail;
   if (&sd == this) {
-    input_pkt_queue_.push(frame);
-    // napi_schedule_rps() on this CPU. Whoever set SCHED before has the poll listed, or will.
-    if (!backlog_listed_ && backlog_.schedule_prep()) {
-      backlog_listed_ = true;
-      napi_schedule(backlog_);
-    }
-  } else {
-    outside.hand_over(frame, target);
-    // napi_schedule_rps() for another CPU: it is woken when the list is flushed.
-    if (!on_rps_ipi_list_[target.value]) {
-      on_rps_ipi_list_[target.value] = true;
-      rps_ipi_list_.push_back(target);
-      if (!in_net_rx_action_) raised_ = true;
-    }
+    enqueue_here(frame);
+    return Enqueue::queued;
+  }
+  outside.hand_over(frame, target);
+  // napi_schedule_rps() for another CPU: it is woken when the list is flushed.
+  if (!on_rps_ipi_list_[target.value]) {
+    on_rps_ipi_list_[target.value] = true;
+    rps_ipi_list_.push_back(target);
+    if (!in_net_rx_action_) raised_ = true;
   }
   return Enqueue::queued;
 }

@@ -10,6 +10,8 @@
 #include "daemon/core/ids.hpp"
 #include "daemon/core/time.hpp"
 #include "daemon/frame/list.hpp"
+#include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/flow_limit.hpp"
 #include "daemon/pipeline/napi.hpp"
@@ -21,7 +23,6 @@
 namespace vethd {
 
 class SoftnetData;
-struct Device;
 
 // kernel/softirq.c
 constexpr int kMaxSoftirqRestart = 10;                   // MAX_SOFTIRQ_RESTART
@@ -80,9 +81,10 @@ class SoftnetData {
   /// changed; shared by all CPUs of the machine.
   void set(const Sysctls& sysctls, const std::shared_ptr<SockFlowTable>& sock_flow_table);
 
-  /// Puts the frame on target's input_pkt_queue, called on the sending CPU's softnet_data. The
-  /// kernel drops on "longer than", not "as long as": max + 1 frames fit. Not queued: the frame is
-  /// still in the caller's hand.
+  /// Puts the frame on this CPU's own input_pkt_queue. The kernel drops on "longer than", not "as
+  /// long as": max + 1 frames fit. Not queued: the frame is still in the caller's hand.
+  Enqueue enqueue_to_backlog(Frame& frame, const std::byte* data, const Device& peer);
+  /// The same for the CPU that RPS chose; called on the sending CPU's softnet_data.
   Enqueue enqueue_to_backlog(Frame& frame, const std::byte* data, const Device& peer, CpuId target,
                              RpsDevFlow* flow, Outside& outside);
 
@@ -151,12 +153,23 @@ class SoftnetData {
 
   Enqueue reserve(Frame& frame, const std::byte* data, SoftnetData& target, std::uint32_t& tail);
   bool skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen);
+  Enqueue refuse_not_running(Frame& frame, const std::byte* data, SoftnetData& target);
+  void enqueue_here(Frame& frame);
   std::int32_t process_backlog(std::int32_t quota, RxContext& context);
   std::int32_t napi_poll(Napi& napi, NapiList& repoll, RxContext& context);
   void net_rps_action(Outside& outside);
   void handle_softirqs(RxContext& context);
   [[nodiscard]] std::int64_t to_jiffies(std::chrono::nanoseconds time) const {
     return (time + jiffy_ - std::chrono::nanoseconds(1)) / jiffy_;
+  }
+
+  // One frame in qlen_tail_: one longer, one more accepted.
+  static constexpr std::uint64_t kOneAccepted = (std::uint64_t{1} << 32) + 1;
+  static constexpr std::uint32_t qlen_of(std::uint64_t qlen_tail) {
+    return static_cast<std::uint32_t>(qlen_tail);
+  }
+  static constexpr std::uint32_t tail_of(std::uint64_t qlen_tail) {
+    return static_cast<std::uint32_t>(qlen_tail >> 32);
   }
 
   // The line other CPUs write.
@@ -192,5 +205,41 @@ class SoftnetData {
   std::uint64_t softirqs_ = 0;
   std::uint64_t ksoftirqd_wakeups_ = 0;
 };
+
+// Inline: what every frame passes that stays on this CPU.
+
+inline SoftnetData::Enqueue SoftnetData::reserve(Frame& frame, const std::byte* data,
+                                                 SoftnetData& target, std::uint32_t& tail) {
+  // Compared unsigned, as the kernel does. A place taken too many is given back at once; meanwhile
+  // others can only be refused when the queue is full anyway.
+  const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
+  const std::uint64_t before = target.qlen_tail_.fetch_add(kOneAccepted, std::memory_order_relaxed);
+  tail = tail_of(before) + 1;
+  const bool full = qlen_of(before) > max_backlog && !broken(Stage::enqueue_to_backlog);
+  if (!full && (flow_limit_ == nullptr || !skb_flow_limit(frame, data, qlen_of(before))))
+    return Enqueue::queued;
+  target.qlen_tail_.fetch_sub(kOneAccepted, std::memory_order_relaxed);
+  target.dropped_.fetch_add(1, std::memory_order_relaxed);
+  return full ? Enqueue::cpu_backlog : Enqueue::flow_limit;
+}
+
+inline void SoftnetData::enqueue_here(Frame& frame) {
+  input_pkt_queue_.push(frame);
+  // napi_schedule_rps() on this CPU. Whoever set SCHED before has the poll listed, or will.
+  if (!backlog_listed_ && backlog_.schedule_prep()) {
+    backlog_listed_ = true;
+    napi_schedule(backlog_);
+  }
+}
+
+inline SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const std::byte* data,
+                                                            const Device& peer) {
+  if (!peer.running) [[unlikely]]
+    return refuse_not_running(frame, data, *this);
+  std::uint32_t tail = 0;
+  const Enqueue enqueue = reserve(frame, data, *this, tail);
+  if (enqueue == Enqueue::queued) enqueue_here(frame);
+  return enqueue;
+}
 
 }  // namespace vethd

@@ -39,13 +39,19 @@ bool is_forwardable(Path& path, const Frame& frame) {
   return true;
 }
 
+/// Where RPS says, or on this CPU.
+SoftnetData::Enqueue enqueue(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
+  SoftnetData& sd = *path.softnet;
+  if (!has_rps(path)) return sd.enqueue_to_backlog(frame, data, path.peer);
+  const RpsChoice rps = get_rps_cpu(path, frame, data);
+  return sd.enqueue_to_backlog(frame, data, path.peer, rps.cpu.value_or(sd.cpu()), rps.flow,
+                               outside);
+}
+
 /// Emulates  net/core/dev.c: netif_rx_internal().
 bool netif_rx(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
-  SoftnetData& sd = *path.softnet;
   const std::uint32_t len = frame.len;  // the frame may be another CPU's in a moment
-  const RpsChoice rps = get_rps_cpu(path, frame, data);
-  switch (sd.enqueue_to_backlog(frame, data, path.peer, rps.cpu.value_or(sd.cpu()), rps.flow,
-                                outside)) {
+  switch (enqueue(path, frame, data, outside)) {
     case SoftnetData::Enqueue::queued:
       ++path.counters.netif_rx_frames;
       path.counters.netif_rx_bytes += len;
@@ -63,6 +69,14 @@ bool netif_rx(Path& path, Frame& frame, const std::byte* data, Outside& outside)
   return false;
 }
 
+/// Emulates  drivers/net/veth.c: veth_xdp_rx(), and __veth_xdp_flush() after it.
+bool veth_xdp_rx(Path& path, VethRq& rq, Frame& frame) {
+  const bool taken = rq.put(frame);
+  if (!taken) ++path.counters.drop_ring_full;
+  if (rq.kick()) path.softnet->napi_schedule(rq);
+  return taken;
+}
+
 }  // namespace
 
 bool napi_enabled(const Rules& rules, const Device& peer) {
@@ -71,15 +85,14 @@ bool napi_enabled(const Rules& rules, const Device& peer) {
 }
 
 Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
-  SoftnetData& sd = *path.softnet;
-  const Rules& rules = sd.machine().rules;
-  VethRq* const rq = napi_queue(path, rules, frame, data);
+  const Rules& rules = path.softnet->machine().rules;
+  VethRq* const rq = path.rq.empty() ? nullptr : napi_queue(path, rules, frame, data);
   if (rq != nullptr && rules.tx_stops_on_full_ring && path.dev.has_qdisc && rq->full()) {
     // The kernel finds out after the forward tests, which a frame passes again when it is sent
     // again; so it does here.
     rq->stop_tx_queue();
     ++path.counters.tx_busy;
-    if (rq->kick()) sd.napi_schedule(*rq);
+    if (rq->kick()) path.softnet->napi_schedule(*rq);
     return Xmit::busy;
   }
 
@@ -89,20 +102,17 @@ Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside
     ++path.counters.drop_length;
     return Xmit::dropped;
   }
+  sock_rps_record_flow(path, frame, data);
   frame.meta.mark = path.dev.mark;
   frame.meta.priority = path.dev.priority;
   frame.meta.classid = path.dev.classid;
-  sock_rps_record_flow(path, frame, data);
 
   if (!is_forwardable(path, frame)) return Xmit::dropped;
   scrub(rules, path, frame.meta);
   eth_type_trans(rules, frame, data, path.peer);
   skb_postpull_rcsum(frame.meta);
-  if (rq == nullptr) return netif_rx(path, frame, data, outside) ? Xmit::queued : Xmit::dropped;
-
-  const bool taken = rq->put(frame);
-  if (!taken) ++path.counters.drop_ring_full;
-  if (rq->kick()) sd.napi_schedule(*rq);
+  const bool taken =
+      rq == nullptr ? netif_rx(path, frame, data, outside) : veth_xdp_rx(path, *rq, frame);
   return taken ? Xmit::queued : Xmit::dropped;
 }
 
