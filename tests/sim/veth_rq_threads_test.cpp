@@ -2,8 +2,8 @@
 // wake-up that is lost leaves frames in the ring for good.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
-#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -16,7 +16,10 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint64_t kFrames = 3'000'000;
+constexpr std::uint32_t kBursts = 400'000;
+constexpr std::uint32_t kShortBurst = 12;  // mostly: the end of a burst is where a poll may miss it
+constexpr std::uint32_t kLongBurst = 150;  // longer than two polls, shorter than the ring
+constexpr std::uint32_t kLongEvery = 50;   // bursts
 constexpr auto kPatience = std::chrono::seconds(60);
 
 class StillClock final : public Clock {
@@ -43,60 +46,65 @@ class VethRqThreads : public testing::Test {
     path_.peer.has_xdp = true;  // polls, without GRO: frames come one by one
   }
 
-  /// Puts frames in, in bursts of any length up to a little more than a poll takes.
-  void produce(std::vector<Frame>& frames) {
+  /// Puts frames in, burst after burst, and goes on only when the last of one has been delivered:
+  /// no later frame makes good for a wake-up that was lost. False: it was.
+  bool produce(std::vector<Frame>& frames) {
     const auto deadline = steady_clock::now() + kPatience;
     std::uint64_t sent = 0;
-    while (sent < kFrames && steady_clock::now() < deadline) {
-      const std::uint64_t burst = std::min<std::uint64_t>(1 + sent % 67, kFrames - sent);
-      for (std::uint64_t i = 0; i < burst; ++i) {
+    for (std::uint32_t burst = 0; burst < kBursts; ++burst) {
+      const std::uint32_t length = burst % kLongEvery == 0 ? kLongBurst : 1 + burst % kShortBurst;
+      for (std::uint32_t i = 0; i < length; ++i) {
         Frame& frame = frames[sent % frames.size()];
-        if (rq_.full()) break;  // then all older frames of its slot are done with
         frame.holder = Holder::in_hand;
-        frame.meta.tstamp = static_cast<std::int64_t>(sent);
         frame.len = 60;
-        if (!rq_.put(frame)) break;
-        ++sent;
-        if (rq_.kick()) scheduled_.release();
+        frame.meta.tstamp = static_cast<std::int64_t>(sent++);
+        if (!rq_.put(frame)) return false;
+        if (rq_.kick()) scheduled_.store(true, std::memory_order_release);
       }
-      if (rq_.full()) std::this_thread::yield();
+      while (delivered_.load(std::memory_order_acquire) != sent) {
+        if (steady_clock::now() > deadline) return false;
+        std::this_thread::yield();
+      }
     }
+    return true;
   }
 
-  /// Polls whenever it is scheduled; how many frames came in the right order.
-  std::uint64_t consume() {
+  /// Polls whenever it is scheduled, until told to stop.
+  void consume() {
     StillClock clock;
     Nowhere nowhere;
-    FrameList delivered(Holder::transmit);
-    RxContext context{.clock = clock, .outside = nowhere, .delivered = delivered};
+    FrameList list(Holder::transmit);
+    RxContext context{.clock = clock, .outside = nowhere, .delivered = list};
     SoftnetData& sd = *path_.softnet;
-    std::uint64_t received = 0;
-    while (received < kFrames) {
-      if (!scheduled_.try_acquire_for(kPatience)) return received;
-      sd.napi_schedule(rq_);
-      while (sd.net_rx_pending()) {
-        sd.net_rx_action(0, context);
-        while (Frame* frame = delivered.pop())
-          if (frame->meta.tstamp == static_cast<std::int64_t>(received)) ++received;
+    std::uint64_t delivered = 0;
+    while (!stopped_.load(std::memory_order_relaxed)) {
+      if (scheduled_.exchange(false, std::memory_order_acquire)) sd.napi_schedule(rq_);
+      if (!sd.net_rx_pending()) {
+        std::this_thread::yield();
+        continue;
       }
+      sd.net_rx_action(0, context);
+      while (Frame* frame = list.pop())
+        if (frame->meta.tstamp == static_cast<std::int64_t>(delivered)) ++delivered;
+      delivered_.store(delivered, std::memory_order_release);
     }
-    return received;
   }
 
   Arena arena_;
   Machine machine_{{}};
   Path path_;
   VethRq rq_;
-  std::counting_semaphore<> scheduled_{0};
+  std::atomic<bool> scheduled_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> delivered_{0};  // in the right order
 };
 
 TEST_F(VethRqThreads, LoseNoWakeUpAndKeepTheOrder) {
-  // A slot of the ring is reused only after its frame has been consumed; with more frames than
-  // slots and a batch, none is touched while the other side may still look at it.
-  std::vector<Frame> frames(4 * PtrRing::kSlots);
-  std::thread producer([&] { produce(frames); });
-  EXPECT_EQ(consume(), kFrames) << "the rest waits in the ring, and nobody polls";
-  producer.join();
+  std::vector<Frame> frames(kLongBurst);
+  std::thread consumer([this] { consume(); });
+  EXPECT_TRUE(produce(frames)) << delivered_ << " frames came; the rest waits and nobody polls";
+  stopped_ = true;
+  consumer.join();
 }
 
 }  // namespace
