@@ -55,7 +55,8 @@ bool MemoryIo::has_events() const {
   }
   if (woken_ || !written_.empty() || !unseen_.empty()) return true;
   return std::ranges::any_of(queues_, [this](const auto& queue) {
-    return (queue->reading && !lent_.empty() && queue->device.is_readable()) ||
+    // Without a buffer there is one thing left to happen: that it pauses.
+    return (queue->reading && queue->device.is_readable() && !(lent_.empty() && queue->paused)) ||
            (!queue->unwritten.empty() && !queue->device.is_stalled());
   });
 }
