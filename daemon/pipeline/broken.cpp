@@ -15,7 +15,7 @@ namespace vethd {
 namespace {
 
 // In the order of Stage.
-constexpr std::array<std::string_view, 11> kNames = {"none",
+constexpr std::array<std::string_view, 16> kNames = {"none",
                                                      "forward",
                                                      "scrub",
                                                      "eth_type_trans",
@@ -25,7 +25,12 @@ constexpr std::array<std::string_view, 11> kNames = {"none",
                                                      "handover",
                                                      "net_rx_action",
                                                      "process_backlog",
-                                                     "delivery"};
+                                                     "delivery",
+                                                     "flow_limit",
+                                                     "softirq",
+                                                     "mask",
+                                                     "wake_queue",
+                                                     "gro"};
 
 Stage chosen() {
   const char* const name =

@@ -18,7 +18,12 @@ enum class Stage : std::uint8_t {
   handover,            // frames go to the other CPU, the wake-up does not
   net_rx_action,       // a poll that used its whole weight is not repeated
   process_backlog,     // newest first
-  delivery             // back to where it came from
+  delivery,            // back to where it came from
+  flow_limit,          // never refuses
+  softirq,             // not raised again for what is left to be polled
+  mask,                // the receive queue's, never lifted after a poll
+  wake_queue,          // a stopped queue stays so
+  gro                  // a merged frame says the length of its first part
 };
 
 #ifdef VETHD_BREAKABLE

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "daemon/frame/chain.hpp"
+#include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/bytes.hpp"
 #include "daemon/pipeline/checksum.hpp"
 #include "daemon/pipeline/protocols.hpp"
@@ -146,11 +147,12 @@ void Group::complete(const Arena& arena) const {
   std::byte* const data = arena.bytes_of(*frame_);
   std::byte* const ip = data + headers_.l3;
   std::byte* const l4 = data + headers_.l4;
-  const std::uint32_t l4_bytes = frame_->len - headers_.l4;
+  const std::uint32_t len = broken(Stage::gro) ? frame_->linear_bytes() : frame_->len;
+  const std::uint32_t l4_bytes = len - headers_.l4;
   if (headers_.ipv6) {
-    store_be16(ip + 4, static_cast<std::uint16_t>(frame_->len - headers_.l3 - kIpv6HeaderBytes));
+    store_be16(ip + 4, static_cast<std::uint16_t>(len - headers_.l3 - kIpv6HeaderBytes));
   } else {
-    store_be16(ip + 2, static_cast<std::uint16_t>(frame_->len - headers_.l3));
+    store_be16(ip + 2, static_cast<std::uint16_t>(len - headers_.l3));
     store_be16(ip + 10, ipv4_checksum(ip, kIpv4HeaderBytes));
   }
   FrameMeta& meta = frame_->meta;

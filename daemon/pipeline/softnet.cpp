@@ -77,7 +77,7 @@ void SoftnetData::set(const Sysctls& sysctls,
 
 bool SoftnetData::skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen) {
   const auto max_backlog = static_cast<std::uint32_t>(sysctls().netdev_max_backlog);
-  if (qlen < max_backlog >> 1) return false;
+  if (qlen < max_backlog >> 1 || broken(Stage::flow_limit)) return false;
   return flow_limit_->exceeded(skb_get_hash(frame, data, machine_.hash_key, machine_.rules),
                                machine_.rules.hashes_flow_slots);
 }
@@ -226,7 +226,7 @@ void SoftnetData::net_rx_action(std::int64_t now, RxContext& context) {
   list.splice(poll_list_);  // what is left, what has come, what is to be polled again
   list.splice(repoll);
   poll_list_.splice(list);
-  if (!poll_list_.empty()) raised_ = true;
+  if (!poll_list_.empty() && !broken(Stage::softirq)) raised_ = true;
   net_rps_action(context.outside);
 }
 

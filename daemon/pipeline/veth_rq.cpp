@@ -1,6 +1,7 @@
 #include "daemon/pipeline/veth_rq.hpp"
 
 #include "daemon/frame/arena.hpp"
+#include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/path.hpp"
@@ -40,14 +41,15 @@ std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
     gro_.flush(passed_);
     netif_receive_list(context);
     clear_sched();
-    rx_notify_masked_.store(false, std::memory_order_relaxed);
+    rx_notify_masked_.store(broken(Stage::mask), std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // the mask first, then the ring
     if (!ring_.empty() && schedule_prep()) {
       rx_notify_masked_.store(true, std::memory_order_relaxed);
       path_.softnet->napi_schedule(*this);
     }
   }
-  if (std::exchange(tx_stopped_, false)) context.outside.wake_queue(path_.id, queue_);
+  if (!broken(Stage::wake_queue) && std::exchange(tx_stopped_, false))
+    context.outside.wake_queue(path_.id, queue_);
   return done;
 }
 

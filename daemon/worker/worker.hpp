@@ -54,6 +54,13 @@ class Worker final : private Outside {
 
   [[nodiscard]] bool stopped() const { return stopped_; }
 
+  /// Calls visit(VethRq&) for each receive queue that has ever polled, for whoever must know where
+  /// every frame is. Not while another thread is in round().
+  template <class Visit>
+  void for_each_rq(Visit&& visit) const {
+    for (VethRq* rq : polling_) visit(*rq);
+  }
+
  private:
   void take_mail();
   void take_handover();
