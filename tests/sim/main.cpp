@@ -1,6 +1,6 @@
 // Runs simulations by seed: what a failing test says to replay, and what broken stages are run by.
 //
-//   sim --seed=N [--count=N] [--steps=N]     exit 0: all held; 1: something did not
+//   sim --seed=N [--count=N] [--steps=N] [--meet-all]     exit 0: all held; 1: something did not
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -21,10 +21,13 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 1;
   std::uint64_t count = 1;
   std::uint32_t steps = vethd::sim::kDefaultSteps;
+  bool meet_all = false;
+  vethd::Counters totals;
   CLI::App app("Simulates workers over devices in memory");
   app.add_option("--seed", seed, "the first seed")->required();
   app.add_option("--count", count, "how many seeds, ascending");
   app.add_option("--steps", steps, "of the scheduler, each");
+  app.add_flag("--meet-all", meet_all, "fail if a row of the ledger was never met");
   CLI11_PARSE(app, argc, argv);
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto parameters = vethd::sim::Parameters::draw(seed + i, steps);
@@ -32,6 +35,7 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     try {
       const auto outcome = vethd::sim::Simulation(parameters).run();
+      totals += outcome.totals;
       std::printf("  trace=%016jx rounds=%ju delivered=%ju snapshots=%ju:",
                   static_cast<std::uintmax_t>(outcome.trace), outcome.rounds, outcome.delivered,
                   outcome.snapshots);
@@ -41,6 +45,10 @@ int main(int argc, char** argv) {
                   seed + i, steps);
       return 1;
     }
+  }
+  if (const std::string rows = vethd::sim::never_met(totals); meet_all && !rows.empty()) {
+    std::printf("  FAILED never met: %s\n", rows.c_str());
+    return 1;
   }
   return 0;
 }

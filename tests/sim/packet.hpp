@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "daemon/core/ids.hpp"
 #include "drivers/memory/memory_device.hpp"
@@ -12,7 +14,7 @@
 
 namespace vethd::sim {
 
-/// At the end of each packet that is long enough.
+/// At the end of each packet that is long enough; of a super-frame in a stream, of each segment.
 struct Record {
   std::uint64_t sequence = 0;  // in its flow, ascending
   std::uint32_t magic = 0;
@@ -20,21 +22,34 @@ struct Record {
   std::uint32_t flow = 0;
   std::uint32_t frame_bytes = 0;
   std::uint32_t checksum = 0;  // of the frame's bytes before the record
-  VnetHeader arrives;          // the header that the receiver must see
-  std::uint16_t unused = 0;
+  VnetHeader arrives;          // the header that the receiver must see on a plain frame
+  std::uint16_t damaged = 0;   // its L4 checksum is wrong, and must stay so
 };
 static_assert(sizeof(Record) == 40);
 
-// Of Record's own kind: long enough for Ethernet, a tag, IPv6, UDP and a record.
-constexpr std::uint32_t kShortestWithRecord = 14 + 4 + 40 + 8 + sizeof(Record);
+// Of Record's own kind: long enough for Ethernet, a tag, IPv6, TCP and a record.
+constexpr std::uint32_t kShortestWithRecord = 14 + 4 + 40 + 20 + sizeof(Record);
+
+// Flows with smaller ids send anything at all, but no checksum that GRO would look at. From here on
+// they are streams: valid TCP segments or datagrams, each following on the one before, for GRO to
+// merge. The low bits of an id choose the headers.
+constexpr std::uint32_t kFirstStream = 8;
+constexpr std::uint32_t kStreams = 16;
 
 /// A stream of packets of the same addresses and ports, numbered.
 struct Flow {
   PathId path;
-  std::uint32_t id = 0;         // unique in the simulation; its low bits choose the headers
-  std::uint64_t next = 1;       // to be sent
-  std::uint64_t last_seen = 0;  // at the receiver
+  std::uint32_t id = 0;                // unique on its path
+  std::uint64_t next = 1;              // to be sent
+  std::uint32_t tcp_seq = 0xffffff00;  // to be sent; soon wraps around
+
+  // At the receiver.
+  std::uint64_t last_seen = 0;
+  std::uint64_t last_damaged = 0;  // GRO lets these pass what it holds
+  std::uint64_t order_from = 1;    // older ones may have taken another way
   std::optional<QueueId> leaves_by = std::nullopt;
+
+  [[nodiscard]] bool is_stream() const { return id >= kFirstStream; }
 };
 
 /// How a packet is described and how long it is.
@@ -48,9 +63,21 @@ constexpr std::uint32_t kChecksumKinds = 4;  // none, unfinished, valid, unfinis
 /// The next packet of a flow; shorter than kShortestWithRecord: without number or record.
 Packet make_packet(Flow& flow, const Shape& shape);
 
-/// The record, if the packet has one that is whole.
-std::optional<Record> record_of(std::span<const std::byte> packet);
-/// Of the frame, up to the record.
-std::uint32_t checksum_of(std::span<const std::byte> packet);
+/// The same for a stream.
+struct Segments {
+  std::uint32_t payload = sizeof(Record);  // bytes of each
+  std::uint32_t count = 1;                 // more: a super-frame
+  bool unfinished = false;                 // the checksum; a super-frame's always is
+  bool push = false;                       // TCP: PSH on the last
+  bool cwr = false;                        // TCP: CWR on the first
+  bool damaged = false;                    // only of a plain frame with a finished checksum
+};
+Packet make_segments(Flow& flow, const Segments& segments);
+
+/// What is wrong with a packet that arrived, or nothing. Calls `visit` for the record of a plain
+/// frame, and for that of each segment of a stream's super-frame, after splitting it by its vnet
+/// header as any receiver could and finding every byte as it was sent.
+std::string_view inspect(std::span<const std::byte> packet,
+                         const std::function<void(const Record&)>& visit);
 
 }  // namespace vethd::sim

@@ -13,6 +13,68 @@ std::vector<CpuId> draw_rps_cpus(Random& random, std::uint32_t workers) {
   return cpus;
 }
 
+/// A kernel that never was: each rule that of any. No stage knows versions, so whatever
+/// comes together must hold; some ends are only met so, as a ring that fills up under ksoftirqd
+/// while a qdisc is stopped.
+Rules draw_mixed_rules(Random& random) {
+  const auto any = [&]() -> const Rules& { return *kAllRules[random.below(kAllRules.size())]; };
+  Rules rules = any();
+  rules.kernel = "mixed";
+  rules.napi = Rules::Napi::if_eligible;
+  rules.tx_stops_on_full_ring = any().tx_stops_on_full_ring;
+  rules.scrubs_as_xnet = any().scrubs_as_xnet;
+  rules.scrub_orphans = any().scrub_orphans;
+  rules.multicast_before_address = any().multicast_before_address;
+  rules.ports_ordered_with_addresses = any().ports_ordered_with_addresses;
+  rules.hashes_flow_slots = any().hashes_flow_slots;
+  rules.not_running = any().not_running;
+  rules.polls_refilled_list = any().polls_refilled_list;
+  rules.ksoftirqd_takes_over = any().ksoftirqd_takes_over;
+  rules.gro = random.percent(50) ? kGro61 : kGro618;  // 5.4's loses IPv4 ids of datagrams
+  return rules;
+}
+
+Rules draw_rules(Random& random) {
+  if (random.percent(30)) return kRules618;
+  if (random.percent(30)) return draw_mixed_rules(random);
+  return *kAllRules[random.below(kAllRules.size())];
+}
+
+/// Makes receive queues fill up faster than they are polled: bursts that find memory, several
+/// queues on one CPU, each softirq cut short, and a ksoftirqd that keeps others from polling.
+void put_under_pressure(Random& random, Parameters& drawn) {
+  drawn.workers = 1;
+  drawn.chunks_per_worker = 600;
+  drawn.slow_percent = 60;
+  drawn.send_percent = 80;
+  drawn.burst_packets = 150;
+  drawn.stall_percent = 0;
+  drawn.change_percent = random.one_of({2U, 10U});
+  drawn.troubles.reads_per_wait = 64;
+  drawn.troubles.landing_limit = kLandingBuffers;
+  for (auto& machine : drawn.machines) {
+    machine.rules = kRules61;
+    if (random.percent(60)) {
+      machine.rules = draw_mixed_rules(random);
+      machine.rules.tx_stops_on_full_ring = true;
+    }
+    machine.rules.ksoftirqd_takes_over = true;
+    machine.sysctls.netdev_budget = 1;
+    machine.inline_arrival = false;
+  }
+  for (auto& pair : drawn.pairs) {
+    pair.machine = 0;
+    for (Device& end : pair.ends) {
+      end.running = true;
+      end.gro = true;
+      end.tso = random.percent(20);
+      end.has_qdisc = random.percent(70);
+      end.rps_cpus = {};
+      if (random.percent(30)) end.rps_cpus = {{0}};
+    }
+  }
+}
+
 }  // namespace
 
 Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
@@ -21,16 +83,16 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
   drawn.seed = seed;
   drawn.steps = steps;
   drawn.workers = 1 + random.below(4);
-  drawn.chunks_per_worker = random.one_of({1U, 16U, 128U, 400U});
+  drawn.chunks_per_worker = random.one_of({1U, 16U, 64U, 64U, 128U, 400U});
   drawn.machines.resize(1 + random.below(3));
   for (auto& machine : drawn.machines) {
     machine.sysctls.netdev_max_backlog = random.one_of({0, 1, 10, 64, 200, 1000});
     machine.sysctls.netdev_budget = random.one_of({1, 64, 300});
     machine.sysctls.dev_weight = random.one_of({1, 8, 64, 64});
     machine.inline_arrival = random.percent(30);
-    machine.rules = random.percent(40) ? &kRules618 : kAllRules[random.below(kAllRules.size())];
+    machine.rules = draw_rules(random);
     machine.hz = random.one_of({100U, 250U, 1000U});
-    machine.sysctls.rps_sock_flow_entries = random.one_of({0U, 1U, 64U});
+    machine.sysctls.rps_sock_flow_entries = random.one_of({0U, 0U, 1U, 64U});
     machine.sysctls.flow_limit_cpu_bitmap = draw_rps_cpus(random, drawn.workers);
     machine.sysctls.flow_limit_table_len = random.one_of({1U, 8U, 4096U});
   }
@@ -45,7 +107,7 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.running = random.percent(90);
       end.dev_addr = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(side + 1)}};
       end.rps_cpus = draw_rps_cpus(random, drawn.workers);
-      end.rps_flow_cnt = random.one_of({0U, 0U, 1U, 16U});
+      end.rps_flow_cnt = random.one_of({0U, 0U, 0U, 1U, 16U});
       end.gro = random.percent(50);
       end.tso = random.percent(50);
       end.rx_udp_gro_forwarding = random.percent(30);
@@ -63,10 +125,11 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
   drawn.troubles.reads_per_wait = random.one_of<std::size_t>({1, 8, 64, 100});
   drawn.troubles.landing_limit = random.one_of<std::size_t>({2, 16, kLandingBuffers});
   drawn.slow_percent = random.one_of({0U, 1U, 60U});
-  drawn.send_percent = random.one_of({5U, 30U, 80U});
+  drawn.send_percent = random.one_of({5U, 30U, 80U, 80U});
   drawn.burst_packets = random.one_of({1U, 20U, 150U});
   drawn.stall_percent = random.one_of({0U, 1U, 5U});
   drawn.change_percent = random.one_of({0U, 2U, 10U});
+  if (random.percent(15)) put_under_pressure(random, drawn);
   return drawn;
 }
 
@@ -80,7 +143,7 @@ std::string Parameters::text() const {
   for (const auto& machine : machines)
     line += fmt::format(
         " machine({} hz={} backlog={} budget={} weight={} sock_flows={} limit={}{})",
-        machine.rules->kernel, machine.hz, machine.sysctls.netdev_max_backlog,
+        machine.rules.kernel, machine.hz, machine.sysctls.netdev_max_backlog,
         machine.sysctls.netdev_budget, machine.sysctls.dev_weight,
         machine.sysctls.rps_sock_flow_entries, machine.sysctls.flow_limit_cpu_bitmap.size(),
         machine.inline_arrival ? " inline" : "");

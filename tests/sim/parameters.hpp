@@ -12,7 +12,7 @@
 namespace vethd::sim {
 
 struct MachineParameters {
-  const Rules* rules = &kRules618;
+  Rules rules = kRules618;
   Sysctls sysctls;
   std::uint32_t hz = 250;
   bool inline_arrival = false;

@@ -53,25 +53,20 @@ TEST(Simulation, RegressionSeedsHold) {
 TEST(Simulation, RandomSeedsHoldAndMeetEveryDropOfTheLedger) {
   const char* const count = std::getenv("VETHD_SIM_SEEDS");  // NOLINT(concurrency-mt-unsafe)
   ASSERT_NE(count, nullptr) << "how many seeds? meson sets it";
-  const std::uint64_t first = std::uint64_t{std::random_device{}()} << 8;
+  const std::uint64_t first = std::uint64_t{std::random_device{}()} << 12;
   Counters totals;
-  const auto never_met = [&totals] {
-    std::string names;
-    for_each_counter(totals, [&](std::string_view name, RowKind kind, auto, auto, std::uint64_t n) {
-      // The forward check refuses before drop_dev_ready can; a ring is polled as often as it is
-      // filled: unit tests have those.
-      const bool unreachable = name == "drop_dev_ready" || name == "drop_ring_full" ||
-                               name == "drop_napi_disabled" || name == "merged_frames";
-      if (kind != RowKind::other && !unreachable && n == 0) (names += name) += ' ';
-    });
-    return names;
-  };
+  std::uint64_t rounds = 0;
   // What these runs can tell rests on what happened in them; the rarest drop may take a few more.
   constexpr int kMore = 10;
   const int seeds = std::atoi(count);
-  for (int i = 0; (i < seeds || !never_met().empty()) && i < kMore * seeds && !HasFailure(); ++i)
-    totals += simulate(first + static_cast<std::uint64_t>(i)).totals;
-  EXPECT_EQ(never_met(), "");
+  int i = 0;
+  for (; (i < seeds || !never_met(totals).empty()) && i < kMore * seeds && !HasFailure(); ++i) {
+    const Outcome outcome = simulate(first + static_cast<std::uint64_t>(i));
+    totals += outcome.totals;
+    rounds += outcome.rounds;
+  }
+  std::printf("%ju rounds of %d seeds\n", static_cast<std::uintmax_t>(rounds), i);
+  EXPECT_EQ(never_met(totals), "");
 }
 
 /// How the simulation with one stage broken ends: its exit status, or minus the signal.
@@ -82,7 +77,8 @@ int simulate_broken(const std::string& stage) {
     const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     ::dup2(null, STDOUT_FILENO);
     ::dup2(null, STDERR_FILENO);
-    ::execl(SIM_BREAKABLE_PROGRAM, SIM_BREAKABLE_PROGRAM, "--seed=1", "--count=10", nullptr);
+    ::execl(SIM_BREAKABLE_PROGRAM, SIM_BREAKABLE_PROGRAM, "--seed=1", "--count=200", "--meet-all",
+            nullptr);
     ::_exit(127);
   }
   int status = 0;
@@ -97,8 +93,11 @@ TEST_P(BrokenStage, IsNoticedByTheSimulation) { EXPECT_EQ(simulate_broken(GetPar
 INSTANTIATE_TEST_SUITE_P(Each, BrokenStage,
                          testing::Values("forward", "scrub", "eth_type_trans", "csum", "rps",
                                          "enqueue_to_backlog", "handover", "net_rx_action",
-                                         "process_backlog", "delivery"),
+                                         "process_backlog", "delivery", "flow_limit", "softirq",
+                                         "mask", "wake_queue", "gro"),
                          [](const auto& stage) { return std::string(stage.param); });
+// RFS is not among them: a flow may change its way where the kernel's does, so that its order says
+// nothing. Unit tests have when it moves.
 
 TEST(BreakableBuild, HoldsWhenNothingIsBroken) { EXPECT_EQ(simulate_broken("none"), 0); }
 

@@ -1,10 +1,12 @@
 // Real workers, real stages, real hand-over; devices in memory, one thread, one seed.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
+#include <deque>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,10 +27,13 @@ class Failure : public std::runtime_error {
 struct Outcome {
   std::uint64_t trace = 0;
   std::uint64_t rounds = 0;
-  std::uint64_t delivered = 0;
+  std::uint64_t delivered = 0;  // packets, merged ones as one
   std::uint64_t snapshots = 0;
   Counters totals;  // over all paths at the end of their lives
 };
+
+/// Rows of the ledger that no run has met, though all of these can be.
+std::string never_met(const Counters& totals);
 
 /// Moves on when a step is made, and a little whenever it is read.
 class SimClock final : public Clock {
@@ -75,6 +80,7 @@ class Simulation final : private Control {
     std::unique_ptr<FramePool> pool;
     std::unique_ptr<MemoryIo> io;
     std::unique_ptr<Mailbox> mailbox;
+    std::deque<std::unique_ptr<Mail>> posted;  // not in the mailbox yet: workers hear of it in turn
     std::unique_ptr<Worker> worker;
     bool asleep = false;
     std::uint64_t stalled_until = 0;  // step
@@ -91,6 +97,8 @@ class Simulation final : private Control {
   // The world.
   void step();
   void run_worker(WorkerState& state);
+  void deliver_mail(WorkerState& state);
+  Packet draw_packet(Flow& flow);
   void drain();
   void send_burst();
   void stall_something();
@@ -100,6 +108,8 @@ class Simulation final : private Control {
   void answer(MailAnswer answer) override;
   void notice(FailureNotice notice) override;
   void change_something();
+  void suspend_order(std::uint32_t pair);
+  void restore_order(std::uint32_t pair);
   void add_pair(std::uint32_t pair);
   void change_device(std::uint32_t pair);
   void stop_pair(std::uint32_t pair);
@@ -112,7 +122,10 @@ class Simulation final : private Control {
 
   // What must hold.
   void check(bool holds, std::string_view what) const;
-  void check_frames() const;
+  void check_frames();
+  void check_queues();
+  void check_tables();
+  void mark(const Frame& frame);
   void check_end();
 
   Parameters parameters_;
@@ -130,6 +143,12 @@ class Simulation final : private Control {
   Operation change_;
   Operation snapshot_;
   std::vector<WorkerSnapshot::Direction> cut_;  // by PathId, summed over the workers
+  // For check_frames(): in which check each was last met.
+  std::uint64_t checks_ = 0;
+  std::vector<std::uint64_t> frame_met_;   // by FrameId
+  std::vector<std::uint64_t> buffer_met_;  // landing buffers and chunks, by worker
+  std::array<std::uint64_t, static_cast<std::size_t>(Holder::marker) + 1> listed_{};
+  std::uint64_t on_their_way_ = 0;  // to a backlog of another CPU
   Outcome outcome_;
 };
 

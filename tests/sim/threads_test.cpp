@@ -162,14 +162,16 @@ class Threads : public testing::TestWithParam<std::uint32_t> {
   }
 
   int receive(std::uint32_t path, std::span<const std::byte> packet) {
-    const auto record = record_of(packet);
-    if (!record || record->path != path || record->checksum != checksum_of(packet) ||
-        record->sequence <= last_seen_[path][record->flow])
-      ++wrong_;
-    else
-      last_seen_[path][record->flow] = record->sequence;
+    std::uint64_t frames = 0;
+    const auto wrong = inspect(packet, [&](const Record& record) {
+      ++frames;
+      std::uint64_t& last = last_seen_[path][record.flow];
+      if (record.path != path || record.sequence <= last) ++wrong_;
+      last = record.sequence;
+    });
+    if (!wrong.empty()) ++wrong_;
     const std::scoped_lock lock(received_mutex_);
-    ++received_[path];
+    received_[path] += std::max<std::uint64_t>(frames, 1);
     received_more_.notify_one();
     return 0;
   }
