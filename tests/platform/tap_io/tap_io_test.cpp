@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "daemon/frame/arena.hpp"
+#include "daemon/frame/chain.hpp"
 #include "daemon/frame/pool.hpp"
 #include "daemon/netns/links.hpp"
 #include "daemon/ring/support.hpp"
@@ -201,6 +203,63 @@ TEST_F(TapIoTest, WritesArriveInTheOrderTheyWereMadeInEveryMode) {
       std::uint32_t number = 0;
       std::memcpy(&number, &bytes[14], sizeof number);
       ASSERT_EQ(number, expected);
+    }
+  }
+}
+
+// A frame that GRO has merged is written from all the buffers it lies in.
+TEST_F(TapIoTest, ChainedFramesArriveWholeAndInOrderWithPlainOnesInEveryMode) {
+  constexpr std::uint32_t kHeaderBytes = 54;  // of each fragment, which do not travel
+  constexpr std::uint32_t kPartBytes = 19;    // odd: no part ends on a word
+  constexpr std::uint32_t kRunFrames = 30;
+  const auto part_byte = [](std::uint32_t number, std::uint32_t part) {
+    return static_cast<std::byte>((number * 67 + part) & 0xff);
+  };
+  // From none to as many fragments as there can be; a MTU holds them all.
+  const auto parts_of = [](std::uint32_t number) { return number * 23 % (kMaxFragments + 1U); };
+  static_assert(kFrameBytes + kMaxFragments * kPartBytes <= 1514);
+  for (const RingSupport& mode : modes()) {
+    SCOPED_TRACE(name_of(mode));
+    ASSERT_NO_FATAL_FAILURE(open(mode));
+    const std::size_t free_chunks = pool_->free_chunks();
+    FrameList run(Holder::transmit);
+    for (std::uint32_t number = 0; number < kRunFrames; ++number) {
+      Frame* const frame = pool_->take_chunk();
+      ASSERT_NE(frame, nullptr);
+      const auto bytes = numbered(number);
+      std::memcpy(arena_->bytes_of(*frame), bytes.data(), bytes.size());
+      frame->len = kFrameBytes;
+      for (std::uint32_t part = 0; part < parts_of(number); ++part) {
+        Frame* const fragment = pool_->take_chunk();
+        ASSERT_NE(fragment, nullptr);
+        fragment->len = kHeaderBytes + kPartBytes;
+        std::memset(arena_->bytes_of(*fragment), 0xee, kHeaderBytes);
+        std::memset(arena_->bytes_of(*fragment) + kHeaderBytes,
+                    std::to_integer<int>(part_byte(number, part)), kPartBytes);
+        chain(*frame, *fragment, kHeaderBytes);
+      }
+      run.push(*frame);
+    }
+    endpoint_->transmit(run);
+    for (int i = 0; i < kMaxWaits && !io_->pending().empty(); ++i) io_->wait(true);
+    while (Frame* frame = io_->written().pop()) {
+      EXPECT_EQ(frame->write_error, 0);
+      pool_->release(*frame);
+    }
+    EXPECT_EQ(pool_->free_chunks(), free_chunks) << "every fragment comes home";
+
+    for (std::uint32_t number = 0; number < kRunFrames; ++number) {
+      pollfd readable{.fd = raw_.get(), .events = POLLIN, .revents = 0};
+      ASSERT_EQ(::poll(&readable, 1, kPatienceMs), 1) << "frame " << number << " is missing";
+      std::array<std::byte, 2048> bytes{};
+      const std::uint32_t parts = parts_of(number);
+      ASSERT_EQ(::recv(raw_.get(), bytes.data(), bytes.size(), 0),
+                static_cast<ssize_t>(kFrameBytes + parts * kPartBytes));
+      const auto expected = numbered(number);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), bytes.begin())) << number;
+      for (std::uint32_t i = 0; i < parts * kPartBytes; ++i)
+        ASSERT_EQ(bytes[kFrameBytes + i], part_byte(number, i / kPartBytes))
+            << "frame " << number << " byte " << i;
     }
   }
 }
