@@ -43,7 +43,7 @@ Rules draw_rules(Random& random) {
 /// Makes receive queues fill up faster than they are polled: bursts that find memory, several
 /// queues on one CPU, each softirq cut short, and a ksoftirqd that keeps others from polling.
 void put_under_pressure(Random& random, Parameters& drawn) {
-  drawn.workers = 1;
+  drawn.workers = 1 + random.below(2);
   drawn.chunks_per_worker = 600;
   drawn.slow_percent = 60;
   drawn.send_percent = 80;
@@ -70,7 +70,7 @@ void put_under_pressure(Random& random, Parameters& drawn) {
       end.tso = random.percent(20);
       end.has_qdisc = random.percent(70);
       end.rps_cpus = {};
-      if (random.percent(30)) end.rps_cpus = {{0}};
+      if (random.percent(50)) end.rps_cpus = draw_rps_cpus(random, drawn.workers);
     }
   }
 }

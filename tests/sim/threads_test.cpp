@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <ostream>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,7 @@ using std::chrono::steady_clock;
 
 constexpr std::uint32_t kFlows = 4;               // per direction
 constexpr std::uint64_t kFramesPerPath = 100000;  // each direction
+constexpr std::uint64_t kRun = 5;                 // frames of a flow in a row
 constexpr std::uint32_t kExchanges = 5000;
 constexpr std::int32_t kNoDrop = 1 << 20;  // more frames than exist
 constexpr auto kPatience = std::chrono::seconds(60);
@@ -68,19 +70,27 @@ class Asker final : public Control {
   std::array<WorkerSnapshot::Direction, 2> cut_;
 };
 
+struct Setting {
+  std::uint32_t workers;
+  bool gro;  // frames pass a receive queue and its GRO before RPS has them
+};
+std::ostream& operator<<(std::ostream& out, const Setting& setting) {
+  return out << setting.workers << (setting.gro ? " gro" : "");
+}
+
 /// One pair, RPS over all workers at both ends, a thread for each worker and each sender.
-class Threads : public testing::TestWithParam<std::uint32_t> {
+class Threads : public testing::TestWithParam<Setting> {
  protected:
   Threads()
-      : workers_(GetParam()),
+      : workers_(GetParam().workers),
         arena_(make_arena(workers_)),
         exchange_(workers_, arena_.plan().frames_per_worker()),
         machine_(
             {.sysctls = {.netdev_max_backlog = kNoDrop}, .hash_key = {1, 2}, .cpus = workers_}) {
     for (std::uint32_t path = 0; path < 2; ++path) {
       for (std::uint32_t i = 0; i < kFlows; ++i)
-        flows_[path].push_back({.path = {path}, .id = 2 * i});
-      last_seen_[path].resize(2 * kFlows);
+        flows_[path].push_back({.path = {path}, .id = GetParam().gro ? kFirstStream + i : i});
+      last_seen_[path].resize(kFirstStream + kFlows);
       // Frames that enter at this side; those that leave here come the other way.
       devices_.push_back(std::make_unique<MemoryDevice>(
           [this, path](std::span<const std::byte> packet) { return receive(path ^ 1U, packet); }));
@@ -136,6 +146,9 @@ class Threads : public testing::TestWithParam<std::uint32_t> {
   bool add_pair() {
     Device end;
     end.running = true;
+    end.gro = GetParam().gro;
+    end.rx_udp_gro_forwarding = GetParam().gro;
+    end.tso = !GetParam().gro;
     for (std::uint32_t cpu = 0; cpu < workers_; ++cpu) end.rps_cpus.push_back({cpu});
     return ask([&](std::uint32_t cpu) {
       AddPair mail{.pair = {0}, .machine = {0}, .a = end, .b = end, .endpoints = {}};
@@ -150,15 +163,20 @@ class Threads : public testing::TestWithParam<std::uint32_t> {
 
   /// Sends at full speed; waits where the device's ring is full.
   void send_all(std::uint32_t path) {
-    const Shape shape{.frame_bytes = kShortestWithRecord};
     for (std::uint64_t i = 0; i < kFramesPerPath; ++i) {
       const auto deadline = steady_clock::now() + kPatience;
       if (!devices_[path]->wait_for_room(deadline)) {
         ADD_FAILURE() << "the worker reads on";
         return;
       }
-      devices_[path]->send(make_packet(flows_[path][i % kFlows], shape));
+      devices_[path]->send(next_packet(path, i / kRun));
     }
+  }
+  /// A plain frame of one of the flows.
+  Packet next_packet(std::uint32_t path, std::uint64_t number) {
+    Flow& flow = flows_[path][number % kFlows];
+    return flow.is_stream() ? make_segments(flow, {})
+                            : make_packet(flow, {.frame_bytes = kShortestWithRecord});
   }
 
   int receive(std::uint32_t path, std::span<const std::byte> packet) {
@@ -226,8 +244,10 @@ TEST_P(Threads, KeepOrderAndBalanceEverySnapshotAtFullSpeed) {
   EXPECT_TRUE(wait_for(kFramesPerPath)) << "frames are lost or stuck";
   EXPECT_EQ(wrong_, 0U);
   EXPECT_TRUE(balances());
-  for (const auto& [counters, in_flight, rq] : asker_.cut())
+  for (const auto& [counters, in_flight, rq] : asker_.cut()) {
     EXPECT_EQ(counters.rx_frames, kFramesPerPath);
+    EXPECT_EQ(counters.merged_frames > 0, GetParam().gro);
+  }
 }
 
 // Every frame finds the workers asleep or just about to sleep, and only each other's wake-ups to
@@ -238,16 +258,16 @@ TEST_P(Threads, LoseNoWakeUp) {
   for (std::uint32_t i = 0; i < kExchanges; ++i) {
     const std::uint32_t frames = 1 + i % 3;
     for (std::uint32_t n = 0; n < frames; ++n)
-      for (const std::uint32_t path : {0U, 1U})
-        devices_[path]->send(
-            make_packet(flows_[path][(i + n) % kFlows], {.frame_bytes = kShortestWithRecord}));
+      for (const std::uint32_t path : {0U, 1U}) devices_[path]->send(next_packet(path, i + n));
     sent += frames;
     ASSERT_TRUE(wait_for(sent)) << "exchange " << i;
   }
   EXPECT_EQ(wrong_, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Workers, Threads, testing::Values(2, 3));
+INSTANTIATE_TEST_SUITE_P(Workers, Threads,
+                         testing::Values(Setting{2, false}, Setting{3, false}, Setting{2, true},
+                                         Setting{3, true}));
 
 }  // namespace
 }  // namespace vethd::sim
