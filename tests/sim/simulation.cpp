@@ -413,6 +413,8 @@ void Simulation::finish(Operation& operation) {
   if (&operation == &snapshot_) return check_snapshot();
   pairs_[operation.pair].life = operation.then;
   if (operation.then == Life::live) restore_order(operation.pair);
+  // Mostly at once, as control does, while other workers are still busy with what they had.
+  if (operation.then == Life::stopping && random_.percent(70)) return remove_pair(operation.pair);
   if (operation.then != Life::gone) return;
   for (const auto& side : pairs_[operation.pair].devices)
     for (const std::size_t index : side) devices_[index].reset();
