@@ -85,6 +85,7 @@ configure build-test --buildtype=debugoptimized
 if ninja -C build-test; then verdict "PASS build"; else verdict "FAIL build"; fi
 suites unit build-test unit
 suites sim build-test sim
+suites bench build-test bench
 
 if is_root; then
   step "Platform, system and parity tests"

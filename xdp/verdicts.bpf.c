@@ -20,13 +20,11 @@ struct xdp_buff;
 
 // Its target is set when it is loaded.
 SEC("fexit")
-int BPF_PROG(count_verdict, struct xdp_buff *xdp, unsigned int verdict)
-{
+int BPF_PROG(count_verdict, struct xdp_buff* xdp, unsigned int verdict) {
   __u32 row = verdict < OTHER ? verdict : OTHER;
-  __u64 *count = bpf_map_lookup_elem(&verdicts, &row);
+  __u64* count = bpf_map_lookup_elem(&verdicts, &row);
 
-  if (count)
-    *count += 1;
+  if (count) *count += 1;
   return 0;
 }
 

@@ -5,57 +5,34 @@
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp")
-int pass_all(struct xdp_md *xdp)
-{
-  return XDP_PASS;
-}
+int pass_all(struct xdp_md* xdp) { return XDP_PASS; }
 
 SEC("xdp")
-int drop_all(struct xdp_md *xdp)
-{
-  return XDP_DROP;
-}
+int drop_all(struct xdp_md* xdp) { return XDP_DROP; }
 
 SEC("xdp")
-int tx_all(struct xdp_md *xdp)
-{
-  return XDP_TX;
-}
+int tx_all(struct xdp_md* xdp) { return XDP_TX; }
 
 SEC("xdp.frags")
-int pass_frags(struct xdp_md *xdp)
-{
-  return XDP_PASS;
-}
+int pass_frags(struct xdp_md* xdp) { return XDP_PASS; }
 
 // Returns what the first byte of the frame says.
 SEC("xdp")
-int as_told(struct xdp_md *xdp)
-{
-  const unsigned char *frame = (void *)(long)xdp->data;
+int as_told(struct xdp_md* xdp) {
+  const unsigned char* frame = (void*)(long)xdp->data;
 
-  if (frame + 1 > (const unsigned char *)(long)xdp->data_end)
-    return XDP_ABORTED;
+  if (frame + 1 > (const unsigned char*)(long)xdp->data_end) return XDP_ABORTED;
   return frame[0];
 }
 
 // Reads without looking at data_end.
 SEC("?xdp")
-int reads_beyond(struct xdp_md *xdp)
-{
-  return *(const unsigned char *)(long)xdp->data;
-}
+int reads_beyond(struct xdp_md* xdp) { return *(const unsigned char*)(long)xdp->data; }
 
 SEC("?tc")
-int classifier(struct __sk_buff *skb)
-{
-  return TC_ACT_OK;
-}
+int classifier(struct __sk_buff* skb) { return TC_ACT_OK; }
 
 SEC("?xdp/devmap")
-int of_a_devmap(struct xdp_md *xdp)
-{
-  return XDP_PASS;
-}
+int of_a_devmap(struct xdp_md* xdp) { return XDP_PASS; }
 
 char _license[] SEC("license") = "Apache-2.0";
