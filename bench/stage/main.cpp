@@ -65,7 +65,8 @@ int run(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  const std::size_t ran = benchmark::RunSpecifiedBenchmarks();
+  if (batches > 0) std::printf("%s each_stage_runs\n", ran == subjects().size() ? "PASS" : "FAIL");
   return 0;
 }
 
