@@ -18,13 +18,16 @@ VethRq::VethRq(Path& path, const Rules& rules, QueueId queue, const Arena& arena
 
 bool VethRq::has_gro() const { return path_.peer.gro && !path_.peer.has_xdp; }
 
+bool VethRq::keeps_over_polls() const { return path_.softnet->machine().hz >= kGroKeepsFromHz; }
+
 std::int64_t VethRq::jiffy(const RxContext& context) const {
   return path_.softnet->jiffies(context.clock.now());
 }
 
 std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
   const bool gro = has_gro();
-  const std::int64_t now = gro ? jiffy(context) : 0;
+  // Below that HZ nothing is kept for an age to matter, and the clock need not be read.
+  const std::int64_t now = gro && keeps_over_polls() ? jiffy(context) : 0;
   std::int32_t done = 0;
   for (; done < quota; ++done) {
     Frame* const frame = ring_.consume();
@@ -64,7 +67,7 @@ void VethRq::orphan(Frame& frame) {
 
 void VethRq::flush_gro(RxContext& context) {
   if (gro_.empty()) return;
-  if (path_.softnet->machine().hz >= kGroKeepsFromHz)
+  if (keeps_over_polls())
     gro_.flush_old(jiffy(context), passed_);
   else
     gro_.flush(passed_);

@@ -74,6 +74,7 @@ class VethRq final : public Napi {
 
  private:
   [[nodiscard]] bool has_gro() const;
+  [[nodiscard]] bool keeps_over_polls() const;
   /// Emulates  skb_orphan() in veth_xdp_rcv_skb(): the sending socket goes, and its cgroup.
   void orphan(Frame& frame);
   [[nodiscard]] std::int64_t jiffy(const RxContext& context) const;
