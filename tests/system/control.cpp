@@ -209,6 +209,31 @@ TEST_F(Control, RefusesToSetWhatAnEndDoesNotHave) {
   EXPECT_EQ(run_vethctl({"set", "web", "a", "rps_flow_cnt=1000"}).out, "rps_flow_cnt = 1024\n");
 }
 
+TEST_F(Control, StatsSayWhereEachKernelLosesMetadata) {
+  make_netns("red");
+  make_netns("blue");
+  const auto pair = [](const std::string& kernel, const std::string& net) {
+    const std::string metadata = "metadata = { mark = 7, priority = 3, classid = 0x100001 }\n";
+    return "[[pair]]\nname = \"k" + kernel + "\"\nkernel = \"" + kernel + "\"\n" +
+           "[pair.a]\nnetns = \"red\"\nifname = \"a" + kernel + "\"\naddresses = [\"" + net +
+           ".1/24\"]\n" + metadata + "[pair.b]\nnetns = \"blue\"\nifname = \"b" + kernel +
+           "\"\naddresses = [\"" + net + ".2/24\"]\n";
+  };
+  start_with("[daemon]\nworkers = 1\n" + pair("4.14", "10.4.0") + pair("6.18", "10.6.0"));
+  for (const auto& [kernel, net] : {std::pair{"4.14", "10.4.0"}, {"6.18", "10.6.0"}}) {
+    ASSERT_TRUE(pings("red", std::string(net) + ".2"));
+    const std::string name = std::string("k") + kernel;
+    const json::object there = ledger(name, "a_to_b");
+    const std::uint64_t frames = number(there, "rx_frames");
+    EXPECT_GT(frames, 0U);
+    EXPECT_EQ(number(there, "mark_cleared"), frames) << kernel;
+    EXPECT_EQ(number(there, "priority_cleared"), frames) << kernel;
+    EXPECT_EQ(number(there, "classid_cleared"), name == "k4.14" ? frames : 0) << kernel;
+    const json::object back = ledger(name, "b_to_a");
+    EXPECT_EQ(number(back, "mark_cleared") + number(back, "priority_cleared"), 0U) << kernel;
+  }
+}
+
 TEST_F(Control, ClientRefusesBadUsage) {
   EXPECT_EQ(run_vethctl({}).exit_code, 2);
   EXPECT_EQ(run_vethctl({"frobnicate"}).exit_code, 2);
