@@ -1,5 +1,6 @@
 #include "daemon/pipeline/rps.hpp"
 
+#include "daemon/core/panic.hpp"
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/softnet.hpp"
@@ -18,6 +19,7 @@ RpsChoice steer_flow(const SockFlowTable& sockets, RpsDevFlowTable& flows, const
   const std::uint32_t want = sockets.wanted(flow_ident(hash, receiver));
   const auto cpus = static_cast<std::uint32_t>(machine.softnet_data.size());
   if (want == kRpsNoCpu) return {};
+  invariant(!flows.empty(), "a queue read here has the flow table it is recorded for");
   const auto entries = static_cast<std::uint32_t>(flows.size());
   RpsDevFlow& flow = flows[flow_slot(hash, entries, machine.rules.hashes_flow_slots)];
   const auto head_of = [&](std::uint32_t cpu) {
