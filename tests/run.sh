@@ -99,14 +99,16 @@ else
 fi
 
 step "Address and undefined-behaviour sanitizers"
+# Compiled in less than half the time of -O2 -g, with lines in the reports all the same.
+quick_build=(--buildtype=plain -Doptimization=1 -Dcpp_args=-g1)
 export ASAN_OPTIONS=detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
-configure build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined
+configure build-asan "${quick_build[@]}" -Db_sanitize=address,undefined
 suites asan build-asan unit sim
 
 step "Thread sanitizer"
-configure build-tsan --buildtype=debugoptimized -Db_sanitize=thread
+configure build-tsan "${quick_build[@]}" -Db_sanitize=thread
 # Its shadow memory of g++ 12 has no room for the address randomisation of newer kernels.
 prefix=(setarch "$(uname -m)" --addr-no-randomize)
 suites tsan build-tsan tsan
