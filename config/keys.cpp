@@ -139,6 +139,7 @@ template <class Enum>
 using Choice = std::pair<std::string_view, Enum>;
 constexpr std::array kArrivals = {Choice<Arrival>{"burst", Arrival::burst},
                                   Choice<Arrival>{"inline", Arrival::inline_}};
+constexpr std::array kCoalesce = {Choice<bool>{"auto", true}, Choice<bool>{"off", false}};
 constexpr std::array kDrivers = {Choice<Driver>{"tap", Driver::tap}};
 
 template <auto Member, const auto& Choices, class Section>
@@ -558,6 +559,14 @@ const std::array kPairKeys = {
                    .help = "instead of softnet: the machine with that version's defaults; the "
                            "default machine itself where it has that version"},
                   choice<&PairKeys::kernel, kKernels>},
+    Key<PairKeys>{{.name = "coalesce",
+                   .unit = "word",
+                   .standard = "\"auto\"",
+                   .example = "\"off\"",
+                   .rule = "write \"auto\" or \"off\"",
+                   .help = "write frames of a flow that leave in a row as one super-frame; not to "
+                           "an end with gro or xdp"},
+                  choice<&PairKeys::coalesce, kCoalesce>},
     Key<PairKeys>{kGro, boolean<&PairKeys::gro>},
     Key<PairKeys>{kTso, boolean<&PairKeys::tso>},
     Key<PairKeys>{kRxUdpGroForwarding, boolean<&PairKeys::rx_udp_gro_forwarding>},

@@ -167,6 +167,7 @@ class Parser {
     if (!b) out_.add(where, "a [[pair]] without [pair.b]", "write its end b");
     pair.name = keys.name;
     pair.machine = machine_of(keys);
+    pair.coalesce = keys.coalesce;
     pair.written = std::move(keys.written);
     config_.pairs.push_back(std::move(pair));
   }

@@ -148,7 +148,8 @@ struct End {
 /// [[pair]]
 struct Pair {
   std::string name;
-  MachineId machine;  // index into Config::machines
+  MachineId machine;     // index into Config::machines
+  bool coalesce = true;  // "auto"
   End a;
   End b;
   Location where;

@@ -57,6 +57,7 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
   pair->id = {static_cast<std::uint32_t>(pairs_.size())};
   pair->name = config.name;
   pair->machine = config.machine;
+  pair->coalesce = config.coalesce;
   pair->end(Side::a).config = config.a;
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
@@ -127,6 +128,8 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
   device.has_qdisc = end.link.qdisc != "noqueue";
+  device.coalesce = pair.coalesce;
+  device.udp_super_frames = end.tap->takes_udp_super_frames();
   device.mark = end.config.metadata.mark;
   device.priority = end.config.metadata.priority;
   device.classid = end.config.metadata.classid;

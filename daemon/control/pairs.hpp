@@ -39,6 +39,7 @@ struct VethPair {
   PairId id;
   std::string name;
   MachineId machine;
+  bool coalesce = true;
   PairEnd ends[2];     // by Side
   bool added = false;  // all workers know it
   bool carrier = false;

@@ -99,9 +99,16 @@ struct alignas(64) Frame {
   Buffer buffer = Buffer::none;
   std::uint16_t home = 0;   // worker whose pool it belongs to
   std::uint16_t frags = 0;  // frames on the chain
+  bool coalesced = false;   // chained only to be written: the ledger counts each
   FrameMeta meta;
 
   [[nodiscard]] std::uint32_t linear_bytes() const { return len - frag_bytes; }
+  /// What the ledger counts it as.
+  [[nodiscard]] std::uint32_t frames() const { return coalesced ? frags + 1U : 1U; }
+  /// All headers of those frames included.
+  [[nodiscard]] std::uint32_t bytes() const {
+    return coalesced ? len + std::uint32_t{frags} * meta.hdr_len : len;
+  }
 };
 static_assert(sizeof(Frame) == 128, "two cache lines");
 

@@ -83,6 +83,7 @@ void FramePool::release(Frame& frame) {
   while (Frame* fragment = unchain(frame)) release(*fragment);
   release_buffer(frame);
   frame.buffer = Buffer::none;
+  frame.coalesced = false;
   frame.holder = Holder::pool;
   frames_.push_back(&frame);
 }

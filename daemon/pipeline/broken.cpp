@@ -15,7 +15,7 @@ namespace vethd {
 namespace {
 
 // In the order of Stage.
-constexpr std::array<std::string_view, 16> kNames = {"none",
+constexpr std::array<std::string_view, 17> kNames = {"none",
                                                      "forward",
                                                      "scrub",
                                                      "eth_type_trans",
@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, 16> kNames = {"none",
                                                      "softirq",
                                                      "mask",
                                                      "wake_queue",
-                                                     "gro"};
+                                                     "gro",
+                                                     "coalesce"};
 
 Stage chosen() {
   const char* const name =

@@ -23,7 +23,8 @@ enum class Stage : std::uint8_t {
   softirq,             // not raised again for what is left to be polled
   mask,                // the receive queue's, never lifted after a poll
   wake_queue,          // a stopped queue stays so
-  gro                  // a merged frame says the length of its first part
+  gro,                 // a merged frame says the length of its first part
+  coalesce             // frames of different flows join
 };
 
 #ifdef VETHD_BREAKABLE

@@ -31,6 +31,10 @@ struct Device {
   bool has_xdp = false;
   bool has_qdisc = false;  // another one than noqueue
 
+  // What it takes beyond what a veth would.
+  bool coalesce = false;          // frames that leave in a row may be written as one
+  bool udp_super_frames = false;  // so may datagrams
+
   std::vector<CpuId> rps_cpus;     // ascending, as rps_cpus keeps them; empty: no map
   std::uint32_t rps_flow_cnt = 0;  // per rx queue, a power of two; 0: no flow table
 

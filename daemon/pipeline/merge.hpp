@@ -60,6 +60,7 @@ class Group {
   static bool can_start(const Candidate& first, const Arena& arena);
 
   [[nodiscard]] Frame& frame() const { return *frame_; }
+  [[nodiscard]] const Headers& headers() const { return headers_; }
 
   /// Same link-layer header, tags included, addresses, protocol, ports; IPv6: flow label and
   /// extension headers.

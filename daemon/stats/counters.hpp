@@ -45,6 +45,7 @@ namespace vethd {
   X(drop_removed, drop, "frames", "in flight when the pair was removed")                        \
   X(tx_frames, left, "frames", "written to the peer's endpoint")                                \
   X(tx_bytes, other, "bytes", "of those, Ethernet header included")                             \
+  X(tx_coalesced, other, "frames", "of those, written as one with the frame before them")       \
   X(rx_no_buffer, other, "times",                                                               \
     "reading paused until a landing buffer came home; loses no frame")                          \
   X(parked, other, "frames", "moved to a chunk while waiting, to free the landing buffer")

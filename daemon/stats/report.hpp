@@ -78,6 +78,7 @@ struct PairReport {
   std::string name;
   std::string machine;
   bool carrier = false;  // of both ends
+  bool coalesce = true;
   EndReport a;
   EndReport b;
   DirectionReport a_to_b;

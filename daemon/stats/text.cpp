@@ -215,7 +215,8 @@ std::string show_text(const json::object& show) {
   std::string out;
   for (const json::value& pair : show.at("pairs").as_array()) {
     out += text(pair.at("name")) + ": machine " + text(pair.at("machine"));
-    out += pair.at("carrier").as_bool() ? " carrier on\n" : " carrier off\n";
+    out += pair.at("carrier").as_bool() ? " carrier on" : " carrier off";
+    out += " coalesce " + text(pair.at("coalesce")) + '\n';
     out += end_text("a", pair.at("a")) + end_text("b", pair.at("b"));
   }
   const json::value& daemon = show.at("daemon");

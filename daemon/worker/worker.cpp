@@ -4,6 +4,7 @@
 
 #include "daemon/core/panic.hpp"
 #include "daemon/pipeline/broken.hpp"
+#include "daemon/pipeline/coalesce.hpp"
 #include "daemon/pipeline/flow.hpp"
 
 namespace vethd {
@@ -159,11 +160,17 @@ void Worker::transmit() {
   Endpoint* target = nullptr;
   while (Frame* frame = delivered_.pop()) {
     Endpoint& next = egress(*frame);
-    if (target != nullptr && target != &next) target->transmit(run);
+    if (target != nullptr && target != &next) transmit(run, *target);
     target = &next;
     run.push(*frame);
   }
-  if (target != nullptr) target->transmit(run);
+  if (target != nullptr) transmit(run, *target);
+}
+
+void Worker::transmit(FrameList& run, Endpoint& target) {
+  FrameList frames(Holder::transmit);
+  coalesce(run, frames, paths_[run.front()->path.value]->peer, pool_.arena());
+  target.transmit(frames);
 }
 
 Endpoint& Worker::egress(const Frame& frame) {
@@ -215,31 +222,33 @@ void Worker::settle() {
   FrameList& written = io_.written();
   while (Frame* frame = written.pop()) {
     Counters& counters = paths_[frame->path.value]->counters;
+    const std::uint32_t frames = frame->frames();
     switch (frame->write_error) {
       case 0:
-        ++counters.tx_frames;
-        counters.tx_bytes += frame->len;
+        counters.tx_frames += frames;
+        counters.tx_bytes += frame->bytes();
+        counters.tx_coalesced += frames - 1;
         break;
       case EIO:
-        ++counters.drop_write_eio;
+        counters.drop_write_eio += frames;
         break;
       case EINVAL:
-        ++counters.drop_write_einval;
+        counters.drop_write_einval += frames;
         break;
       case ENOBUFS:
-        ++counters.drop_write_enobufs;
+        counters.drop_write_enobufs += frames;
         break;
       case ENOMEM:
-        ++counters.drop_write_enomem;
+        counters.drop_write_enomem += frames;
         break;
       case EBADFD:
-        ++counters.drop_write_ebadfd;
+        counters.drop_write_ebadfd += frames;
         break;
       case EAGAIN:
-        ++counters.drop_write_eagain;
+        counters.drop_write_eagain += frames;
         break;
       default:
-        ++counters.drop_write_other;
+        counters.drop_write_other += frames;
         break;
     }
     release(*frame);

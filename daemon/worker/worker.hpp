@@ -71,6 +71,7 @@ class Worker final : private Outside {
   void settle();
 
   void forward_batch(Path& path, Endpoint& source);
+  void transmit(FrameList& run, Endpoint& target);
   void stop_queue(Endpoint& source, Frame& frame);
   void park(FrameList& queue);
   void park(Frame& frame);

@@ -212,8 +212,9 @@ void Worker::begin_cut() {
     share->machines.push_back(sd->counters());
   }
   delivered_.for_each([&](const Frame& frame) { ++at(frame).transmit; });
-  io_.pending().for_each([&](const Frame& frame) { ++at(frame).pending_write; });
-  io_.written().for_each([&](const Frame& frame) { ++at(frame).pending_write; });
+  const auto in_write = [&](const Frame& frame) { at(frame).pending_write += frame.frames(); };
+  io_.pending().for_each(in_write);
+  io_.written().for_each(in_write);
   share->worker = counters_;
   share->worker.frames_free = pool_.free_frames();
   share->worker.chunks_free = pool_.free_chunks();

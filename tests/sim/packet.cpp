@@ -333,7 +333,8 @@ Packet make_segments(Flow& flow, const Segments& segments) {
                         .frame_bytes = layout.payload() + segments.payload,
                         .checksum = hash_of(layout, own, part),
                         .arrives = plain,
-                        .damaged = segments.damaged ? std::uint16_t{1} : std::uint16_t{0}};
+                        .damaged = segments.damaged ? std::uint8_t{1} : std::uint8_t{0},
+                        .begins = i == 0 ? std::uint8_t{1} : std::uint8_t{0}};
     std::memcpy(part.data() + part.size() - sizeof record, &record, sizeof record);
   }
   flow.tcp_seq += payload_bytes;

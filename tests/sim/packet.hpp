@@ -23,7 +23,8 @@ struct Record {
   std::uint32_t frame_bytes = 0;
   std::uint32_t checksum = 0;  // of the frame's bytes before the record
   VnetHeader arrives;          // the header that the receiver must see on a plain frame
-  std::uint16_t damaged = 0;   // its L4 checksum is wrong, and must stay so
+  std::uint8_t damaged = 0;    // its L4 checksum is wrong, and must stay so
+  std::uint8_t begins = 1;     // else of a super-frame: not its first segment
 };
 static_assert(sizeof(Record) == 40);
 

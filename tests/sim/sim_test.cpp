@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Each, BrokenStage,
                          testing::Values("forward", "scrub", "eth_type_trans", "csum", "rps",
                                          "enqueue_to_backlog", "handover", "net_rx_action",
                                          "process_backlog", "delivery", "flow_limit", "softirq",
-                                         "mask", "wake_queue", "gro"),
+                                         "mask", "wake_queue", "gro", "coalesce"),
                          [](const auto& stage) { return std::string(stage.param); });
 // RFS is not among them: a flow may change its way where the kernel's does, so that its order says
 // nothing. Unit tests have when it moves.

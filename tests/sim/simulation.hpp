@@ -73,8 +73,8 @@ class Simulation final : private Control {
   };
   struct PathState {
     std::vector<Flow> flows;
-    std::uint64_t sent = 0;  // in this life
-    std::uint64_t arrived = 0;
+    std::uint64_t sent = 0;     // in this life
+    std::uint64_t arrived = 0;  // frames as they were sent: of a super-frame made on the way, each
   };
   struct WorkerState {
     std::unique_ptr<FramePool> pool;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <deque>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,134 +13,25 @@
 #include "daemon/pipeline/segment.hpp"
 #include "drivers/memory/random.hpp"
 #include "tests/unit/pipeline/packets.hpp"
+#include "tests/unit/pipeline/random_traffic.hpp"
 
 namespace vethd {
 namespace {
 
 using test::Bytes;
-using test::Check;
+using test::Flow;
 using test::Packet;
+using test::Sent;
 using test::Spec;
 
 constexpr int kBurstsPerRun = 100;
 constexpr std::uint32_t kFlows = 12;
 
-/// How a packet must come out.
-struct Sent {
-  Packet packet;
-  Bytes finished;          // what its bytes are once the checksum is finished
-  bool overtakes = false;  // it may pass frames of its flow that are held
-  bool damaged = false;    // it must come out alone
-  bool arrived = false;
-};
-
-/// A stream with its habits.
-struct Flow {
-  Spec next;
-  bool ids_step = true;
-  std::deque<Sent> sent;  // from the first that has not arrived
-};
-
-Flow random_flow(Random& random, std::uint32_t number) {
-  Flow flow;
-  Spec& spec = flow.next;
-  spec.source_port = static_cast<std::uint16_t>(3000 + number);  // names the flow in what comes out
-  spec.ipv6 = random.percent(50);
-  spec.tcp = random.percent(60);
-  spec.tags = random.below(3);
-  spec.tos = static_cast<std::uint8_t>(random.below(4));
-  spec.id = static_cast<std::uint16_t>(random.next());
-  spec.seq = static_cast<std::uint32_t>(random.next());
-  spec.payload = 1 + random.below(random.percent(20) ? 3000 : 300);
-  flow.ids_step = random.percent(60);
-  if (random.percent(20)) spec.fragment = 0;
-  if (spec.tcp) spec.tcp_options = Bytes(random.below(4) * 4, std::byte{1});
-  if (spec.ipv6 && random.percent(30))
-    spec.network_options = test::extension_header(spec.tcp ? 6 : 17);
-  return flow;
-}
-
-/// The next packet of the flow, mostly one that follows the last by all rules.
-Sent random_packet(Random& random, Flow& flow) {
-  Spec spec = flow.next;
-  bool overtakes = false;
-  const std::uint32_t habit = spec.payload;
-  switch (random.below(24)) {
-    case 0:
-      spec.payload = 1 + random.below(habit);
-      break;
-    case 1:
-      spec.payload = habit + random.below(50);
-      break;
-    case 2:
-      spec.tos ^= 3;
-      break;
-    case 3:
-      --spec.ttl;
-      break;
-    case 4:
-      spec.id = static_cast<std::uint16_t>(random.next());
-      break;
-    case 5:
-      spec.seq += 1 + random.below(1000);
-      break;
-    case 6:
-      ++spec.ack;
-      break;
-    case 7:
-      ++spec.window;
-      break;
-    case 8:
-      spec.flags |= test::kFin;
-      break;
-    case 9:
-    case 10:
-      spec.flags |= test::kPsh;
-      break;
-    case 11:
-      spec.flags |= test::kCwr;
-      break;
-    case 12:
-      if (spec.tcp) spec.payload = 0;
-      break;
-    case 13:
-      spec.fragment ^= 0x4000;
-      break;
-    default:
-      break;
-  }
-  if (!spec.tcp && random.percent(5)) {
-    spec.check = Check::zero;
-    overtakes = true;
-  }
-  Sent sent{.packet = {}, .finished = test::build(spec).bytes, .overtakes = overtakes};
-  if (spec.check == Check::finished && random.percent(40)) spec.check = Check::unfinished;
-  sent.packet = test::build(spec);
-  if (spec.check == Check::finished && random.percent(30))
-    sent.packet.meta.ip_summed = IpSummed::unnecessary;
-  if (spec.check == Check::finished && random.percent(8)) {
-    // Behind the ports, which tell the flow, a damage is one to the transport checksum.
-    const std::size_t l4 =
-        14 + 4 * spec.tags + (spec.ipv6 ? 40U : 20U) + spec.network_options.size();
-    const std::size_t at =
-        l4 + 4 + random.below(static_cast<std::uint32_t>(sent.packet.bytes.size() - l4 - 4));
-    sent.packet.bytes[at] ^= static_cast<std::byte>(1 + random.below(255));
-    sent.finished = sent.packet.bytes;
-    sent.overtakes = sent.damaged = true;
-  }
-  flow.next = test::following(spec);
-  flow.next.payload = habit;
-  flow.next.flags = test::kAck;
-  flow.next.check = Check::finished;
-  if (!flow.ids_step && flow.next.id == spec.id + 1) flow.next.id = spec.id;
-  return sent;
-}
-
 class MergeProperty {
  public:
   MergeProperty(std::uint64_t seed, const GroRules& rules)
       : random_(seed), gro_(frames_.arena(), rules) {
-    for (std::uint32_t i = 0; i < kFlows; ++i) flows_.push_back(random_flow(random_, i));
+    for (std::uint32_t i = 0; i < kFlows; ++i) flows_.push_back(test::random_flow(random_, i));
   }
 
   void run() {
@@ -149,7 +39,7 @@ class MergeProperty {
     for (int i = 0; i < kBurstsPerRun; ++i) {
       Flow& flow = flows_[random_.below(2) == 0 ? 0 : random_.below(kFlows)];
       for (std::uint32_t burst = 1 + random_.below(20); burst > 0; --burst) {
-        flow.sent.push_back(random_packet(random_, flow));
+        flow.sent.push_back(test::random_packet(random_, flow));
         Frame& frame = frames_.put(flow.sent.back().packet);
         gro_.receive(frame, {.udp_forwarding = true}, jiffy, out_);
       }
@@ -184,10 +74,10 @@ class MergeProperty {
     // A damaged TCP header length or UDP length hides the headers, never the ports.
     std::size_t l4 = headers ? headers->l4 : 0;
     for (std::size_t at = 34; l4 == 0 && at + 2 <= bytes.size(); ++at)
-      if (port_at(bytes, at) >= 3000 && port_at(bytes, at) < 3000 + kFlows &&
-          port_at(bytes, at + 2) == 80)
+      if (port_at(bytes, at) >= test::kFirstPort &&
+          port_at(bytes, at) < test::kFirstPort + kFlows && port_at(bytes, at + 2) == 80)
         l4 = at;
-    return flows_.at(port_at(bytes, l4) - 3000U);
+    return flows_.at(port_at(bytes, l4) - test::kFirstPort);
   }
   static std::size_t port_at(const Bytes& bytes, std::size_t at) {
     return std::to_integer<std::size_t>(bytes[at]) << 8 |

@@ -159,7 +159,7 @@ TEST(StatsText, LeavesNoBlanksAtTheEndOfALine) {
 TEST(ShowText, IsABlockPerPairAndOneForTheDaemon) {
   EXPECT_EQ(
       show_text(show_json(test::sample_report())),
-      "web: machine small carrier on\n"
+      "web: machine small carrier on coalesce auto\n"
       "    a: veth0 netns red ifindex 7 mtu 1500 state UP\n"
       "       link/ether 02:00:00:00:00:01 driver tap queues 1 offloads csum tso4\n"
       "       features gro off tso on rx_udp_gro_forwarding off\n"
