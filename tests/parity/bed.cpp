@@ -49,7 +49,7 @@ std::string softnet(const std::string& kernel, bool burst) {
          "\"\n";
 }
 
-system_test::Topology topology(const Setup& setup, const std::string& kernel) {
+system_test::Topology topology(const Setup& setup, const Subject& subject) {
   const auto end = [&](const EndSetup& from, const char* netns, const char* ifname, const char* mac,
                        const char* address) {
     system_test::End to{.netns = netns, .ifname = ifname, .mtu = from.mtu, .mac = mac};
@@ -63,8 +63,9 @@ system_test::Topology topology(const Setup& setup, const std::string& kernel) {
   const bool burst = setup.a.gro || setup.b.gro;
   return {.pairs = {{.name = kPair,
                      .a = end(setup.a, "red", "parity0", kMacA, kIpA),
-                     .b = end(setup.b, "blue", "parity1", kMacB, kIpB)}},
-          .softnet = softnet(kernel, burst),
+                     .b = end(setup.b, "blue", "parity1", kMacB, kIpB),
+                     .coalesce = subject.coalesce}},
+          .softnet = softnet(subject.kernel.value_or(""), burst),
           .workers = 1};
 }
 
@@ -210,15 +211,15 @@ std::int64_t snmp(const std::string& protocol, const std::string& column) {
 
 }  // namespace
 
-Bed::Bed(const Setup& setup, std::optional<std::string> kernel) {
+Bed::Bed(const Setup& setup, const Subject& subject) : coalesce_(subject.coalesce) {
   for (const char* name : {"red", "blue", "green"}) {
     namespaces_.emplace_back(name);
     // No multicast reports or router solicitations among the frames that are counted.
     system_test::set_sysctl(name, "net.ipv6.conf.all.disable_ipv6", "1");
     system_test::set_sysctl(name, "net.ipv6.conf.default.disable_ipv6", "1");
   }
-  const system_test::Topology wanted = topology(setup, kernel.value_or(""));
-  if (kernel) {
+  const system_test::Topology wanted = topology(setup, subject);
+  if (subject.kernel) {
     daemon_ = std::make_unique<system_test::Daemon>(system_test::to_toml(wanted));
   } else {
     system_test::make_kernel_veth(wanted);
@@ -245,7 +246,15 @@ void Bed::attach(End& end) {
   });
 }
 
+/// Where frames that leave in a row become one, what meets must not be left to chance: the segments
+/// of one input, and nothing else.
 void Bed::send(Side from, const Input& input) {
+  if (!coalesce_) return put(from, input);
+  while_stopped([&] { put(from, input); });
+  settle();
+}
+
+void Bed::put(Side from, const Input& input) {
   inputs_.push_back(input);
   Input& sent = inputs_.back();
   VnetHeader header = sent.vnet.value_or(VnetHeader{});
@@ -258,17 +267,22 @@ void Bed::send(Side from, const Input& input) {
 }
 
 /// veth: b is polled by a thread, which cannot run while a real-time thread, ours, keeps its CPU.
-/// vethd: frames wait in a's TAP while the daemon is stopped.
-void Bed::send_together(const std::vector<Input>& inputs) {
+/// vethd: what is sent while the daemon is stopped waits in the TAP and is read at once.
+void Bed::while_stopped(const std::function<void()>& send_all) {
   settle();
-  if (on_vethd()) {
-    daemon_->process().signal(SIGSTOP);
-    const pid_t pid = daemon_->process().pid();
-    must(wait_until([&] { return all_threads_stopped(pid); }, kSoon, "a stopped daemon"));
-    for (const Input& input : inputs) send(Side::a, input);
-    daemon_->process().signal(SIGCONT);
-    return;
-  }
+  daemon_->process().signal(SIGSTOP);
+  const pid_t pid = daemon_->process().pid();
+  must(wait_until([&] { return all_threads_stopped(pid); }, kSoon, "a stopped daemon"));
+  send_all();
+  daemon_->process().signal(SIGCONT);
+}
+
+void Bed::send_together(const std::vector<Input>& inputs) {
+  const auto send_all = [&] {
+    for (const Input& input : inputs) put(Side::a, input);
+  };
+  if (on_vethd()) return while_stopped(send_all);
+  settle();
   if (!threaded_) {
     const End& b = end(Side::b);
     const std::string command = "echo 1 > /sys/class/net/" + b.ifname + "/threaded";
@@ -278,7 +292,7 @@ void Bed::send_together(const std::vector<Input>& inputs) {
     threaded_ = true;
   }
   const Undisturbed turn(napi_threads(end(Side::b).ifname));
-  for (const Input& input : inputs) send(Side::a, input);
+  send_all();
 }
 
 void Bed::host(const std::string& command) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -17,12 +18,18 @@
 
 namespace vethd::parity {
 
+/// Whom a case is played on.
+struct Subject {
+  std::optional<std::string> kernel;  // the version vethd emulates; nothing: a real veth pair
+  bool coalesce = false;
+};
+
 /// Threads  the main thread only: it enters namespaces.
 /// Errors   std::runtime_error and gtest failures when the bed itself breaks.
 class Bed {
  public:
-  /// kernel: the version vethd emulates; nothing: a real veth pair.
-  Bed(const Setup& setup, std::optional<std::string> kernel);
+  /// A real veth pair, or vethd.
+  Bed(const Setup& setup, const Subject& subject);
   Bed(const Bed&) = delete;
   Bed& operator=(const Bed&) = delete;
   ~Bed();
@@ -58,6 +65,8 @@ class Bed {
   };
 
   End& end(Side side) { return ends_[static_cast<std::size_t>(side)]; }
+  void put(Side from, const Input& input);
+  void while_stopped(const std::function<void()>& send_all);
   [[nodiscard]] bool on_vethd() const { return daemon_ != nullptr; }
   void attach(End& end);
   std::map<std::string, std::int64_t> counters(Side side);
@@ -66,6 +75,7 @@ class Bed {
   std::string link(Side side);
   std::string datagrams();
 
+  bool coalesce_;
   std::list<system_test::Netns> namespaces_;
   std::unique_ptr<system_test::Daemon> daemon_;
   std::array<End, 2> ends_{End{.netns = "red",

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 
 constexpr const char* kOracle = "6.18";  // the kernel whose column a real veth pair must show
 constexpr unsigned kLeastAgreed = 60;
+const Subject kVeth;
 
 /// The report is written when all tests have ended, whichever of them were chosen.
 class AtTheEnd : public testing::Environment {
@@ -71,13 +72,13 @@ std::string missing() {
 }
 
 /// Does what the case says and looks until it looks as expected, at most for a while.
-Values play(const Case& the_case, const Values& expected, const std::optional<std::string>& kernel,
+Values play(const Case& the_case, const Values& expected, const Subject& subject,
             std::string& digest) {
   constexpr system_test::milliseconds kPatience = 3s;
   Values seen;
   for (const Value& value : expected) seen.push_back({value.name, "not seen"});
   try {
-    Bed bed(the_case.setup, kernel);
+    Bed bed(the_case.setup, subject);
     for (const Step& step : the_case.steps) step(bed);
     bed.settle();
     const auto as_expected = [&] {
@@ -88,7 +89,7 @@ Values play(const Case& the_case, const Values& expected, const std::optional<st
     digest = bed.digest();
     bed.finish();
   } catch (const std::exception& error) {  // still a line in the report
-    ADD_FAILURE() << (kernel ? "vethd " + *kernel : "veth") << ": " << error.what();
+    ADD_FAILURE() << (subject.kernel ? "vethd " + *subject.kernel : "veth") << ": " << error.what();
   }
   return seen;
 }
@@ -135,13 +136,29 @@ TEST_P(Parity, Holds) {
                   .name = the_case.name,
                   .kernel = kOracle,
                   .expected = the_case.expected,
-                  .theirs = play(the_case, the_case.expected, {}, their_digest),
-                  .ours = play(the_case, the_case.expected, kOracle, our_digest)};
+                  .theirs = play(the_case, the_case.expected, kVeth, their_digest),
+                  .ours = play(the_case, the_case.expected, {.kernel = kOracle}, our_digest)};
   // Every byte and mark of what was delivered, beyond what the case names.
   outcome.expected.push_back({"frames", their_digest});
   outcome.theirs->push_back({"frames", their_digest});
   outcome.ours.push_back({"frames", our_digest});
   judge(outcome);
+
+  // Coalescing is not the kernel's: where frames of a flow leave in a row it shows, else never.
+  Outcome coalesced{
+      .row = the_case.row,
+      .name = the_case.name + ", coalesced",
+      .kernel = kOracle,
+      .expected = with(the_case.expected, the_case.coalesced),
+      .theirs = {},
+      .ours = play(the_case, with(the_case.expected, the_case.coalesced),
+                   {.kernel = kOracle, .coalesce = true}, our_digest),
+  };
+  if (the_case.coalesced.empty()) {
+    coalesced.expected.push_back({"frames", their_digest});
+    coalesced.ours.push_back({"frames", our_digest});
+  }
+  judge(coalesced);
 
   for (const Difference& other : the_case.elsewhere) {
     const Values expected = with(the_case.expected, other.expected);
@@ -150,7 +167,7 @@ TEST_P(Parity, Holds) {
            .kernel = other.kernel,
            .expected = expected,
            .theirs = {},
-           .ours = play(the_case, expected, other.kernel, our_digest)});
+           .ours = play(the_case, expected, {.kernel = other.kernel}, our_digest)});
   }
 }
 

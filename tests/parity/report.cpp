@@ -60,15 +60,14 @@ std::string Report::text() const {
   out << "row | kernel | case | veth | vethd | verdict\n";
   for (const Outcome& each : outcomes_) {
     out << each.row << " | " << each.kernel << " | " << each.name << " | "
-        << (each.theirs ? show(*each.theirs) : "not this kernel") << " | " << show(each.ours)
-        << " | ";
+        << (each.theirs ? show(*each.theirs) : "-") << " | " << show(each.ours) << " | ";
     if (each.agrees()) {
       out << (each.theirs ? "agreed" : "as expected") << '\n';
     } else {
       out << "DIFFERS, expected: " << show(each.expected) << '\n';
     }
   }
-  out << "\nrow | property | agreed with veth | other kernels as expected | differ\n";
+  out << "\nrow | property | agreed with veth | on vethd alone as expected | differ\n";
   for (const Row& row : kRows) {
     unsigned with_veth = 0;
     unsigned elsewhere = 0;

@@ -24,6 +24,7 @@ struct Pair {
   End a;
   End b;
   std::string softnet = {};  // machine; empty: the default one. Kernel veth has only one.
+  bool coalesce = true;      // "auto"; kernel veth has none
 };
 
 struct Topology {
