@@ -98,7 +98,7 @@ TEST(StatsJson, KeepsNumbersOfSixtyFourBits) {
 TEST(ShowJson, IsTheAgreedForm) {
   const json::value expected = json::parse(R"({
     "pairs": [{
-      "name": "web", "machine": "small", "carrier": true,
+      "name": "web", "machine": "small", "carrier": true, "coalesce": "auto",
       "a": {"ifname": "veth0", "netns": "red", "ifindex": 7, "mtu": 1500,
             "mac": "02:00:00:00:00:01", "up": true, "driver": "tap", "queues": 1,
             "offloads": ["csum", "tso4"],
