@@ -34,7 +34,6 @@ FIGURES = [
 ]
 NO_RATIO = {"offered_kfps", "idle_cpu_percent"}  # not the path's doing; a quotient of zeros
 ONLY_FORWARDERS = {"forwarder_cpu_us", "idle_cpu_percent", "resident_mib"}
-RATIOS = [("floor", "veth"), ("vethd", "veth"), ("vethd", "floor")]
 
 # More CPU than this in other programs' hands spoils a figure.
 QUIET_CPUS = 0.05
@@ -45,7 +44,7 @@ def read_raw(directory, paths, repeat):
     raw = {path: {} for path in paths}
     for path in paths:
         for name in ["tcp", "rate", "flood", "rtt", "cpu", "idle"]:
-            files = [directory / f"{n}-{name}-{path}.json" for n in range(1, repeat + 1)]
+            files = [directory / f"{n}.{name}.{path}.json" for n in range(1, repeat + 1)]
             if name == "idle" and path == "veth":
                 continue
             raw[path][name] = [json.loads(file.read_text()) for file in files]
@@ -68,11 +67,18 @@ def collect(raw):
     }
 
 
-def ratios_of(values):
+def wanted_ratios(paths):
+    """All against veth; every vethd against the floor, and against the first vethd."""
+    vethds = [path for path, about in paths.items() if about["kind"] == "vethd"]
+    pairs = [(path, "veth") for path in paths if path != "veth"]
+    pairs += [(path, "floor") for path in vethds]
+    pairs += [(path, vethds[0]) for path in vethds[1:]]
+    return [(over, under) for over, under in pairs if under in paths]
+
+
+def ratios_of(values, paths):
     out = {}
-    for over, under in RATIOS:
-        if over not in values or under not in values:
-            continue
+    for over, under in wanted_ratios(paths):
         out[f"{over}/{under}"] = {
             key: [a / b for a, b in zip(values[over][key], values[under][key])]
             for key in values[over]
@@ -86,13 +92,13 @@ def spread(numbers, decimals):
     return f"{middle} ({low}-{high})"
 
 
-def table(values, ratios):
-    rows = [["", "unit", *values, *ratios]]
+def table(columns, decimals_of):
+    rows = [["", "unit", *columns]]
     for key, label, unit, decimals, _, _ in FIGURES:
-        row = [label, unit]
-        row += [spread(v[key], decimals) if key in v else "-" for v in values.values()]
-        row += [spread(r[key], 2) if key in r else "-" for r in ratios.values()]
-        rows.append(row)
+        cells = [spread(c[key], decimals_of(decimals)) if key in c else "-"
+                 for c in columns.values()]
+        if any(cell != "-" for cell in cells):
+            rows.append([label, unit, *cells])
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
@@ -123,10 +129,10 @@ def remarks(raw):
                    "during a trial; repeat on a quiet machine")
 
 
-def targets(values, ratios):
-    """What vethd promises on the reference machine."""
-    against_veth, against_floor = ratios.get("vethd/veth", {}), ratios.get("vethd/floor", {})
-    vethd = values.get("vethd", {})
+def targets(path, values, ratios):
+    """What vethd promises on the reference machine, and whether this one keeps it."""
+    against_veth, against_floor = ratios.get(f"{path}/veth", {}), ratios.get(f"{path}/floor", {})
+    vethd = values[path]
     promises = [
         ("TCP >= 0.55 of veth", against_veth.get("tcp_gbit"), lambda x: x >= 0.55),
         ("TCP >= 0.95 of the floor", against_floor.get("tcp_gbit"), lambda x: x >= 0.95),
@@ -137,7 +143,16 @@ def targets(values, ratios):
     for text, numbers, holds in promises:
         if numbers:
             middle = statistics.median(numbers)
-            yield f"{'met   ' if holds(middle) else 'MISSED'}  {text}: {middle:.2f}"
+            yield f"{'met   ' if holds(middle) else 'MISSED'}  {path}: {text}: {middle:.2f}"
+
+
+def described(text):
+    """NAME:KIND:BUILD:KEYS of run.sh; a build is known by the commit of the tree around it."""
+    name, kind, build, keys = text.split(":", 3)
+    about = {"kind": kind}
+    if kind == "vethd":
+        about |= {"commit": commit(build), "keys": keys.splitlines()}
+    return name, about
 
 
 def machine():
@@ -169,18 +184,22 @@ def main():
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
 
-    raw = read_raw(args.raw, args.paths, args.repeat)
+    paths = dict(map(described, args.paths))
+    raw = read_raw(args.raw, paths, args.repeat)
     values = collect(raw)
-    ratios = ratios_of(values)
+    ratios = ratios_of(values, paths)
     notes = list(remarks(raw))
     # Short trials and a busy machine can make a target look met or missed by chance.
     judged = not args.quick and all(others_cpus(files) <= QUIET_CPUS for files in raw.values())
-    met = list(targets(values, ratios)) if judged else []
+    met = [line for path, about in paths.items() if judged and about["kind"] == "vethd"
+           for line in targets(path, values, ratios)]
     about = machine()
 
     print(f"{about['cpu']}, {about['cpus_online']} CPUs, Linux {about['kernel']}; "
           f"CPUs: {args.pinning}; {args.repeat} repetitions, median (lowest-highest)\n")
-    print(table(values, ratios))
+    print(table(values, lambda decimals: decimals))
+    if ratios:
+        print("\n" + table(ratios, lambda _: 2))
     for heading, lines in (("Targets", met), ("Remarks", notes)):
         if lines:
             print(f"\n{heading}:")
@@ -193,6 +212,7 @@ def main():
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(args.source),
         "machine": about,
+        "paths": paths,
         "pinning": args.pinning,
         "quick": args.quick,
         "repetitions": args.repeat,

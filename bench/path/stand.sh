@@ -1,0 +1,115 @@
+# What stands during a run: namespaces, devices, processes; all of it is removed at the end.
+# Part of run.sh. A path has a name and a kind; paths/KIND.sh has the functions
+#   KIND_missing PATH   prints what is not there and how to get it; nothing when it can be used
+#   KIND_start PATH     makes the two devices, each in its namespace, and what joins them
+
+readonly start_limit=10 # seconds until a forwarder must be ready
+readonly stop_limit=5   # seconds until whatever was started must have ended
+
+work=$(mktemp -d)
+readonly work prefix=bench$$
+declare -A kind=()      # of each path
+declare -A forwarder=() # processes of each path that has some
+declare -A polls=()     # paths whose forwarder uses a CPU even without traffic
+children=()
+
+declare -rA ifname=([a]=veth0 [b]=veth1) peer=([a]=b [b]=a)
+declare -rA mac=([a]=02:00:00:00:00:01 [b]=02:00:00:00:00:02)
+declare -rA address=([a]=192.168.77.1 [b]=192.168.77.2)
+
+die() {
+  echo "run.sh: $*" >&2
+  exit 1
+}
+
+netns() { echo "$prefix-$1-$2"; } # path, end
+
+cleanup() {
+  local status=$? pid path
+  trap - EXIT
+  if ((status != 0)); then tail -n 5 "$work"/*.log >&2 2>/dev/null || true; fi
+  for pid in "${children[@]}"; do kill -TERM "$pid" 2>/dev/null && kill -CONT "$pid" || true; done
+  for pid in "${children[@]}"; do
+    timeout "$stop_limit" tail --pid="$pid" -f /dev/null && continue
+    echo "run.sh: process $pid did not stop in $stop_limit s" >&2
+    kill -KILL "$pid" || true
+    status=1
+  done
+  for path in "${!kind[@]}"; do
+    ip netns del "$(netns "$path" a)" 2>/dev/null || true
+    ip netns del "$(netns "$path" b)" 2>/dev/null || true
+  done
+  rm -rf "$work"
+  exit "$status"
+}
+
+# Starts a process of a path; what it prints is in $work/PATH.out.
+start() { # path, command...
+  local path=$1
+  shift
+  "$@" >>"$work/$path.out" 2>>"$work/$path.log" </dev/null &
+  forwarder[$path]+="${forwarder[$path]:+ }$!"
+  children+=($!)
+}
+
+# Waits for a condition while all processes of a path live.
+await() { # path, what is awaited, command...
+  local path=$1 what=$2 pid deadline=$((SECONDS + start_limit))
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    for pid in ${forwarder[$path]:-}; do
+      kill -0 "$pid" 2>/dev/null || die "$path ended; no $what"
+    done
+    ((SECONDS < deadline)) || die "$path: no $what in $start_limit s"
+    sleep 0.05
+  done
+}
+
+await_ready() { await "$1" 'line "ready"' grep -q '^ready' "$work/$1.out"; }
+
+listens() { ip netns exec "$1" ss -Hltn 'sport = :5201' | grep -q .; } # namespace
+
+# What vethd does to its own ends: the same queueing, the same GRO, an address.
+dress() { # path, end
+  local ns dev=${ifname[$2]}
+  ns=$(netns "$1" "$2")
+  ip -n "$ns" link set "$dev" address "${mac[$2]}"
+  ip -n "$ns" link set "$dev" mtu 1500
+  ip -n "$ns" address add "${address[$2]}/24" dev "$dev"
+  ip netns exec "$ns" ethtool -K "$dev" gro off
+  tc -n "$ns" qdisc replace dev "$dev" root noqueue
+  ip -n "$ns" link set "$dev" up
+}
+
+set_up() { # path
+  local path=$1 end ns
+  for end in a b; do
+    ns=$(netns "$path" $end)
+    ip netns add "$ns"
+    # No IPv6 housekeeping of its own: idle means idle.
+    ip netns exec "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
+      net.ipv6.conf.default.disable_ipv6=1
+  done
+  "${kind[$path]}_start" "$path"
+  for end in a b; do
+    ns=$(netns "$path" $end)
+    [[ ${kind[$path]} == vethd ]] || dress "$path" $end
+    # At overload an ARP exchange could be among what is lost, and end the test.
+    ip -n "$ns" neighbour replace "${address[${peer[$end]}]}" lladdr "${mac[${peer[$end]}]}" \
+      dev "${ifname[$end]}" nud permanent
+  done
+  ns=$(netns "$path" b)
+  ip netns exec "$ns" iperf3 -s >"$work/iperf3-$path.log" 2>&1 </dev/null &
+  children+=($!)
+  await "$path" "iperf3 server" listens "$ns"
+  freeze "$path"
+}
+
+# A forwarder that polls would take a CPU away from the other paths: it runs only when it is measured.
+freeze() { signal STOP "$1"; } # path
+thaw() { signal CONT "$1"; }
+signal() { # name, path
+  local pid
+  [[ -n ${polls[$2]:-} ]] || return 0
+  for pid in ${forwarder[$2]}; do kill "-$1" "$pid"; done
+}
