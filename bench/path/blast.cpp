@@ -13,9 +13,9 @@
 #include <string>
 #include <thread>
 
-#include "bench/path/one_way.hpp"
 #include "bench/path/rate_search.hpp"
 #include "bench/path/round_trip.hpp"
+#include "bench/path/traffic.hpp"
 
 namespace vethd::bench {
 namespace {
@@ -25,8 +25,10 @@ using std::chrono::nanoseconds;
 
 struct Options {
   Ends ends;
-  double seconds = 1;  // of one trial
-  double fps = 0;      // rate only
+  std::string from_address;      // empty: nothing goes back
+  std::vector<pid_t> forwarder;  // processes whose CPU time is wanted
+  double seconds = 1;            // of one trial
+  double fps = 0;                // rate only
   Pace pace = Pace::spin;
 
   [[nodiscard]] nanoseconds duration() const {
@@ -39,13 +41,12 @@ double microseconds(nanoseconds time) {
 }
 
 json::object to_json(const Outcome& outcome) {
-  const auto received = static_cast<double>(outcome.received);
-  return {{"sent", outcome.sent},
-          {"received", outcome.received},
-          {"lost", outcome.sent - outcome.received},
-          {"lost_share", outcome.lost_share()},
-          {"reordered", outcome.reordered},
-          {"seconds", std::chrono::duration<double>(outcome.duration).count()},
+  const auto received = static_cast<double>(outcome.received());
+  return {{"sent", outcome.sent()},
+          {"received", outcome.received()},
+          {"lost", outcome.sent() - outcome.received()},
+          {"lost_share", outcome.worst_loss()},
+          {"reordered", outcome.reordered()},
           {"sent_fps", outcome.sent_fps()},
           {"received_fps", outcome.received_fps()},
           {"machine_cpu_us_per_frame", microseconds(outcome.cpu.machine) / received},
@@ -54,28 +55,29 @@ json::object to_json(const Outcome& outcome) {
 }
 
 Result<json::object> run_rate(const Options& options) {
-  Result<OneWay> path = OneWay::open(options.ends);
+  Result<Traffic> path = Traffic::open(options.ends, options.from_address);
   if (!path) return pass(std::move(path));
   Load load{.fps = std::nullopt, .duration = options.duration(), .pace = options.pace};
   if (options.fps > 0) load.fps = options.fps;
-  Result<Outcome> outcome = path->trial(load);
+  Result<Outcome> outcome = path->trial(load, options.forwarder);
   if (!outcome) return pass(std::move(outcome));
-  if (outcome->received == 0) return fail("receive test frames", "not one arrived", 0);
+  if (outcome->received() == 0) return fail("receive test frames", "not one arrived", 0);
   return to_json(*outcome);
 }
 
 Result<json::object> run_search(const Options& options) {
-  Result<OneWay> path = OneWay::open(options.ends);
+  Result<Traffic> path = Traffic::open(options.ends, options.from_address);
   if (!path) return pass(std::move(path));
   std::uint64_t reordered = 0;
   double others_cpus = 0;  // in the worst trial
   RateSearch search([&](std::optional<double> fps) -> Result<Sample> {
-    Result<Outcome> outcome = path->trial({.fps = fps, .duration = options.duration()});
+    Result<Outcome> outcome =
+        path->trial({.fps = fps, .duration = options.duration()}, options.forwarder);
     if (!outcome) return pass(std::move(outcome));
-    reordered += outcome->reordered;
+    reordered += outcome->reordered();
     others_cpus = std::max(others_cpus, outcome->cpu.others_cpus());
     return Sample{
-        .offered_fps = fps, .sent_fps = outcome->sent_fps(), .lost_share = outcome->lost_share()};
+        .offered_fps = fps, .sent_fps = outcome->even_fps(), .lost_share = outcome->worst_loss()};
   });
   Result<RateFound> found = search.run();
   if (!found) return pass(std::move(found));
@@ -106,12 +108,12 @@ Result<json::object> run_rtt(const Options& options) {
 }
 
 Result<json::object> run_idle(const Options& options) {
-  Result<CpuTime> before = read_cpu_time(options.ends.forwarder);
+  Result<CpuTime> before = read_cpu_time(options.forwarder);
   if (!before) return pass(std::move(before));
   std::this_thread::sleep_for(options.duration());
-  Result<CpuTime> after = read_cpu_time(options.ends.forwarder);
+  Result<CpuTime> after = read_cpu_time(options.forwarder);
   if (!after) return pass(std::move(after));
-  Result<Memory> memory = read_memory(options.ends.forwarder);
+  Result<Memory> memory = read_memory(options.forwarder);
   if (!memory) return pass(std::move(memory));
   const CpuTime spent = *after - *before;
   return json::object{
@@ -133,7 +135,8 @@ int main(int argc, char* argv[]) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   auto* forwarder =
-      app.add_option("--forwarder", options.ends.forwarder, "process whose CPU time is wanted");
+      app.add_option("--forwarder", options.forwarder, "processes whose CPU time is wanted")
+          ->delimiter(',');
 
   CLI::App* rate = app.add_subcommand("rate", "frames at a set rate");
   CLI::App* flood = app.add_subcommand("flood", "frames as fast as possible");
@@ -150,6 +153,13 @@ int main(int argc, char* argv[]) {
     traffic->add_option("--frame", options.ends.frame_bytes, "bytes on the wire, FCS included")
         ->check(CLI::Range(kMinFrameBytes, kMaxFrameBytes))
         ->capture_default_str();
+  }
+  for (CLI::App* load : {rate, flood, search}) {
+    load->add_option("--flows", options.ends.flows, "UDP ports, a frame to each in turn")
+        ->check(CLI::Range(1U, kMaxFlows))
+        ->capture_default_str();
+    load->add_option("--both", options.from_address,
+                     "load the way back as well, to this address of the sender; rates are sums");
   }
   rate->add_option("--fps", options.fps, "frames per second")
       ->required()

@@ -33,7 +33,7 @@ traffic() { # path, subcommand and its options
   local path=$1
   shift
   "$blast" "$@" --from "$(netns "$path" a)" --to "$(netns "$path" b)" --address "${address[b]}" \
-    --sender-cpu $sender_cpu --receiver-cpu $receiver_cpu --forwarder "${forwarder[$path]:-0}"
+    --sender-cpu $sender_cpu --receiver-cpu $receiver_cpu ${forwarder[$path]:+--forwarder "${forwarder[$path]}"}
 }
 
 figure_rate() { traffic "$1" search --seconds "$trial_seconds"; }

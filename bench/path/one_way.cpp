@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <thread>
 
+#include "bench/path/usage.hpp"
 #include "daemon/netns/namespace.hpp"
 
 namespace vethd::bench {
@@ -23,7 +25,7 @@ using std::chrono::nanoseconds;
 using SteadyClock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t kPort = 9000;
+constexpr std::uint16_t kPort = 9000;  // of the first flow
 constexpr unsigned kBatchFrames = 64;  // per sendmmsg and recvmmsg
 // What a sender that was held up may catch up on in one go; the rest of its time is forfeited and
 // shows as a rate below the one asked for. Far below the 1000 frames of a TAP ring.
@@ -32,13 +34,14 @@ constexpr nanoseconds kTick = 250us;      // wake-ups of Pace::sleep
 constexpr nanoseconds kQuiet = 100ms;     // no arrival for this long: the rest is lost
 constexpr nanoseconds kDrainLimit = 10s;  // of a sink that is still busy after the sender stopped
 constexpr nanoseconds kDrainLook = 1ms;   // between looks at the sink
-constexpr timeval kReceiveTimeout{0, 20000};  // between the sink's looks at its stop flag
+constexpr int kReceiveTimeoutMs = 20;     // between the sink's looks at its stop flag
+constexpr timeval kReceiveTimeout{0, kReceiveTimeoutMs * 1000};
 
 /// What travels in each frame; the rest of the payload is zero.
 struct Stamp {
-  std::uint64_t sequence;
-  std::uint32_t trial;  // frames of an earlier trial are not counted
-  std::uint32_t unused;
+  std::uint64_t sequence;  // within its flow
+  std::uint32_t trial;     // frames of an earlier trial are not counted
+  std::uint32_t flow;
 };
 static_assert(sizeof(Stamp) + kOverheadBytes <= kMinFrameBytes);
 
@@ -65,6 +68,10 @@ class Batch {
   void set_stamp(unsigned i, const Stamp& stamp) {
     std::memcpy(payloads_[i].data(), &stamp, sizeof stamp);
   }
+  void set_destination(unsigned i, sockaddr_in& address) {
+    messages_[i].msg_hdr.msg_name = &address;
+    messages_[i].msg_hdr.msg_namelen = sizeof address;
+  }
 
  private:
   std::array<std::array<std::byte, kMaxFrameBytes>, kBatchFrames> payloads_{};
@@ -75,9 +82,13 @@ class Batch {
 /// Receives on its own thread until it is destroyed or stopped.
 class Sink {
  public:
-  Sink(const Fd& socket, std::uint32_t trial, int cpu)
-      : thread_([this, &socket, trial, cpu](const std::stop_token& stop) {
-          run(stop, socket, trial, cpu);
+  Sink(const std::vector<Fd>& sockets, std::uint32_t trial, int cpu)
+      : sockets_(sockets),
+        trial_(trial),
+        expected_(sockets.size()),
+        thread_([this, cpu](const std::stop_token& stop) {
+          result_ = pin_to_cpu(cpu);
+          if (result_) result_ = run(stop);
         }) {}
 
   [[nodiscard]] std::uint64_t received() const { return received_.load(std::memory_order_relaxed); }
@@ -91,31 +102,59 @@ class Sink {
   }
 
  private:
-  void run(const std::stop_token& stop, const Fd& socket, std::uint32_t trial, int cpu) {
-    result_ = pin_to_cpu(cpu);
-    if (!result_) return;
-    Batch batch(kMaxFrameBytes);
-    std::uint64_t expected = 0;  // one above the highest sequence seen
-    std::uint64_t received = 0;
+  Result<void> run(const std::stop_token& stop) {
+    if (sockets_.size() > 1) return run_many(stop);
     while (!stop.stop_requested()) {
-      const int count =
-          ::recvmmsg(socket.get(), batch.messages(), kBatchFrames, MSG_WAITFORONE, nullptr);
-      if (count < 0) {
-        if (errno == EAGAIN) continue;
-        result_ = fail("receive test frames");
-        return;
-      }
-      for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
-        const Stamp stamp = batch.stamp(i);
-        if (stamp.trial != trial) continue;
-        ++received;
-        if (stamp.sequence < expected) ++reordered_;
-        expected = std::max(expected, stamp.sequence + 1);
-      }
-      received_.store(received, std::memory_order_relaxed);
+      Result<void> read = receive(sockets_.front(), MSG_WAITFORONE);
+      if (!read) return read;
     }
+    return {};
   }
 
+  Result<void> run_many(const std::stop_token& stop) {
+    const Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    for (std::uint32_t flow = 0; flow < sockets_.size(); ++flow) {
+      epoll_event wanted{.events = EPOLLIN, .data = {.u32 = flow}};
+      if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, sockets_[flow].get(), &wanted) < 0) {
+        return fail("watch the sink's sockets");
+      }
+    }
+    std::array<epoll_event, kBatchFrames> ready{};
+    while (!stop.stop_requested()) {
+      const int count = ::epoll_wait(epoll.get(), ready.data(), ready.size(), kReceiveTimeoutMs);
+      for (int i = 0; i < count; ++i) {
+        Result<void> read =
+            receive(sockets_[ready[static_cast<unsigned>(i)].data.u32], MSG_DONTWAIT);
+        if (!read) return read;
+      }
+    }
+    return {};
+  }
+
+  /// One batch from one socket.
+  Result<void> receive(const Fd& socket, int flags) {
+    const int count = ::recvmmsg(socket.get(), batch_.messages(), kBatchFrames, flags, nullptr);
+    if (count < 0) {
+      if (errno == EAGAIN) return {};
+      return fail("receive test frames");
+    }
+    std::uint64_t received = this->received();
+    for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
+      const Stamp stamp = batch_.stamp(i);
+      if (stamp.trial != trial_ || stamp.flow >= expected_.size()) continue;
+      ++received;
+      std::uint64_t& expected = expected_[stamp.flow];
+      if (stamp.sequence < expected) ++reordered_;
+      expected = std::max(expected, stamp.sequence + 1);
+    }
+    received_.store(received, std::memory_order_relaxed);
+    return {};
+  }
+
+  const std::vector<Fd>& sockets_;
+  std::uint32_t trial_;
+  Batch batch_{kMaxFrameBytes};
+  std::vector<std::uint64_t> expected_;  // by flow: one above the highest sequence seen
   std::atomic<std::uint64_t> received_ = 0;
   std::uint64_t reordered_ = 0;
   Result<void> result_;
@@ -151,9 +190,12 @@ class Pacer {
   double forfeited_ = 0;  // frames
 };
 
-/// Sends the load; returns how many frames the kernel took.
-Result<std::uint64_t> send_load(const Fd& socket, std::size_t payload_bytes, std::uint32_t trial,
-                                const Load& load, SteadyClock::time_point start) {
+/// Sends the load; returns how many frames the kernel took. With more than one flow each frame
+/// names its destination, so that flows alternate frame by frame and a batch is one system call all
+/// the same; it costs the sender a route lookup per frame.
+Result<std::uint64_t> send_load(const Fd& socket, std::vector<sockaddr_in>& flows,
+                                std::size_t payload_bytes, std::uint32_t trial, const Load& load,
+                                SteadyClock::time_point start) {
   Batch batch(payload_bytes);
   Pacer pacer(load, start);
   std::uint64_t sent = 0;
@@ -164,7 +206,9 @@ Result<std::uint64_t> send_load(const Fd& socket, std::size_t payload_bytes, std
       continue;
     }
     for (unsigned i = 0; i < due; ++i) {
-      batch.set_stamp(i, {.sequence = sent + i, .trial = trial, .unused = 0});
+      const auto flow = static_cast<std::uint32_t>((sent + i) % flows.size());
+      batch.set_stamp(i, {.sequence = (sent + i) / flows.size(), .trial = trial, .flow = flow});
+      if (flows.size() > 1) batch.set_destination(i, flows[flow]);
     }
     const int count = ::sendmmsg(socket.get(), batch.messages(), due, 0);
     if (count < 0) return fail("send test frames", "is the device up, the neighbour known?");
@@ -190,20 +234,24 @@ Result<void> drain(const Sink& sink, std::uint64_t sent) {
   return {};
 }
 
-/// Frames the socket has dropped since it was opened because its buffer was full.
-Result<std::uint32_t> socket_drops(const Fd& socket) {
-  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) < 0) {
-    return fail("read the sink's drop counter");
+/// Frames the sockets have dropped since they were opened because a buffer was full.
+Result<std::uint64_t> socket_drops(const std::vector<Fd>& sockets) {
+  std::uint64_t drops = 0;
+  for (const Fd& socket : sockets) {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) < 0) {
+      return fail("read the sink's drop counter");
+    }
+    drops += info[SK_MEMINFO_DROPS];
   }
-  return info[SK_MEMINFO_DROPS];
+  return drops;
 }
 
-Result<sockaddr_in> parse_address(const std::string& address) {
+Result<sockaddr_in> parse_address(const std::string& address, unsigned flow) {
   sockaddr_in parsed{};
   parsed.sin_family = AF_INET;
-  parsed.sin_port = htons(kPort);
+  parsed.sin_port = htons(static_cast<std::uint16_t>(kPort + flow));
   if (::inet_pton(AF_INET, address.c_str(), &parsed.sin_addr) != 1) {
     return fail("read address " + address, "an IPv4 address is wanted", EINVAL);
   }
@@ -211,8 +259,9 @@ Result<sockaddr_in> parse_address(const std::string& address) {
 }
 
 template <class Attach>
-Result<Fd> open_udp(const std::string& netns, const std::string& address, Attach attach) {
-  Result<sockaddr_in> parsed = parse_address(address);
+Result<Fd> open_udp(const std::string& netns, const std::string& address, unsigned flow,
+                    Attach attach) {
+  Result<sockaddr_in> parsed = parse_address(address, flow);
   if (!parsed) return pass(std::move(parsed));
   Result<Netns> ns = Netns::open({.kind = config::NetnsRef::Kind::name, .text = netns});
   if (!ns) return pass(std::move(ns));
@@ -228,65 +277,68 @@ Result<Fd> open_udp(const std::string& netns, const std::string& address, Attach
 
 }  // namespace
 
-Result<Fd> bind_udp(const std::string& netns, const std::string& address) {
-  return open_udp(netns, address, ::bind);
+Result<Fd> bind_udp(const std::string& netns, const std::string& address, unsigned flow) {
+  return open_udp(netns, address, flow, ::bind);
 }
 
 Result<Fd> connect_udp(const std::string& netns, const std::string& address) {
-  return open_udp(netns, address, ::connect);
+  return open_udp(netns, address, 0, ::connect);
 }
 
 Result<OneWay> OneWay::open(const Ends& ends) {
-  Result<Fd> receiver = bind_udp(ends.to_netns, ends.to_address);
-  if (!receiver) return pass(std::move(receiver));
+  constexpr int kBufferBytes = INT_MAX / 2;  // the most SO_RCVBUFFORCE takes; the kernel doubles it
+  std::vector<Fd> receivers;
+  for (unsigned flow = 0; flow < ends.flows; ++flow) {
+    Result<Fd> receiver = bind_udp(ends.to_netns, ends.to_address, flow);
+    if (!receiver) return pass(std::move(receiver));
+    if (::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBufferBytes,
+                     sizeof kBufferBytes) < 0) {
+      return fail("widen the sink's buffer", "run as root");
+    }
+    ::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout,
+                 sizeof kReceiveTimeout);
+    receivers.push_back(std::move(*receiver));
+  }
   Result<Fd> sender = connect_udp(ends.from_netns, ends.to_address);
   if (!sender) return pass(std::move(sender));
-
-  constexpr int kBufferBytes = INT_MAX / 2;  // the most SO_RCVBUFFORCE takes; the kernel doubles it
-  if (::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBufferBytes,
-                   sizeof kBufferBytes) < 0) {
-    return fail("widen the sink's buffer", "run as root");
-  }
-  ::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout, sizeof kReceiveTimeout);
-  return OneWay(ends, std::move(*sender), std::move(*receiver));
+  return OneWay(ends, std::move(*sender), std::move(receivers));
 }
 
-Result<Outcome> OneWay::trial(const Load& load) {
+Result<Tally> OneWay::trial(const Load& load) {
   Result<void> pinned = pin_to_cpu(ends_.sender_cpu);
   if (!pinned) return pass(std::move(pinned));
   ::prctl(PR_SET_TIMERSLACK, 1UL);  // wake at the tick, not up to 50 us later
 
-  Result<std::uint32_t> drops_before = socket_drops(receiver_);
+  std::vector<sockaddr_in> flows;
+  for (unsigned flow = 0; flow < ends_.flows; ++flow) {
+    Result<sockaddr_in> address = parse_address(ends_.to_address, flow);
+    if (!address) return pass(std::move(address));
+    flows.push_back(*address);
+  }
+  Result<std::uint64_t> drops_before = socket_drops(receivers_);
   if (!drops_before) return pass(std::move(drops_before));
   const std::uint32_t trial = ++trials_;
-  Sink sink(receiver_, trial, ends_.receiver_cpu);
+  Sink sink(receivers_, trial, ends_.receiver_cpu);
 
-  Result<CpuTime> cpu_before = read_cpu_time(ends_.forwarder);
-  if (!cpu_before) return pass(std::move(cpu_before));
   const auto start = SteadyClock::now();
   Result<std::uint64_t> sent =
-      send_load(sender_, ends_.frame_bytes - kOverheadBytes, trial, load, start);
+      send_load(sender_, flows, ends_.frame_bytes - kOverheadBytes, trial, load, start);
   const nanoseconds duration = SteadyClock::now() - start;
   if (!sent) return pass(std::move(sent));
   Result<void> drained = drain(sink, *sent);
   if (!drained) return pass(std::move(drained));
-  Result<CpuTime> cpu_after = read_cpu_time(ends_.forwarder);
-  if (!cpu_after) return pass(std::move(cpu_after));
 
   Result<std::uint64_t> reordered = sink.stop_and_count_reordered();
   if (!reordered) return pass(std::move(reordered));
-  Result<std::uint32_t> drops_after = socket_drops(receiver_);
+  Result<std::uint64_t> drops_after = socket_drops(receivers_);
   if (!drops_after) return pass(std::move(drops_after));
   if (*drops_after != *drops_before) {
     return fail("keep every frame that arrived",
                 "the sink's buffer overflowed; use shorter trials or raise net.ipv4.udp_mem",
                 ENOBUFS);
   }
-  return Outcome{.sent = *sent,
-                 .received = sink.received(),
-                 .reordered = *reordered,
-                 .duration = duration,
-                 .cpu = *cpu_after - *cpu_before};
+  return Tally{
+      .sent = *sent, .received = sink.received(), .reordered = *reordered, .duration = duration};
 }
 
 }  // namespace vethd::bench

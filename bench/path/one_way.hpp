@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "bench/path/usage.hpp"
 #include "daemon/core/fd.hpp"
 #include "daemon/core/result.hpp"
 
@@ -20,8 +20,9 @@ struct Ends {
   int sender_cpu = 0;
   int receiver_cpu = 1;
   std::size_t frame_bytes = 64;  // as Ethernet counts: headers and FCS included
-  pid_t forwarder = 0;           // whose CPU time is wanted; 0: nobody's
+  unsigned flows = 1;            // destination ports; frames take them in turn
 };
+constexpr unsigned kMaxFlows = 1024;
 
 enum class Pace : std::uint8_t {
   spin,   // look at the clock between sends: even spacing, one CPU fully used
@@ -34,12 +35,12 @@ struct Load {
   Pace pace = Pace::spin;
 };
 
-struct Outcome {
+/// What became of one direction's frames.
+struct Tally {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
-  std::uint64_t reordered = 0;  // arrived after a frame that was sent later
+  std::uint64_t reordered = 0;  // arrived after a frame of the same flow that was sent later
   std::chrono::nanoseconds duration{0};
-  CpuTime cpu;  // from the first frame sent to the last received
 
   [[nodiscard]] double sent_fps() const { return rate(sent); }
   /// Frames the path delivered per second of sending. What it still held when the sender stopped
@@ -55,7 +56,7 @@ struct Outcome {
   }
 };
 
-/// The sockets of a path, kept open over many trials.
+/// The sockets of one direction, kept open over many trials.
 ///
 /// Threads  trial() sends on the calling thread and receives on one of its own.
 class OneWay {
@@ -64,15 +65,15 @@ class OneWay {
 
   /// Sends the load, waits until it has arrived or nothing more does.
   /// Errors  a failing socket, or a receive buffer that overflowed: then the loss was ours.
-  Result<Outcome> trial(const Load& load);
+  Result<Tally> trial(const Load& load);
 
  private:
-  OneWay(Ends ends, Fd sender, Fd receiver)
-      : ends_(std::move(ends)), sender_(std::move(sender)), receiver_(std::move(receiver)) {}
+  OneWay(Ends ends, Fd sender, std::vector<Fd> receivers)
+      : ends_(std::move(ends)), sender_(std::move(sender)), receivers_(std::move(receivers)) {}
 
   Ends ends_;
-  Fd sender_;
-  Fd receiver_;
+  Fd sender_;                  // connected to the first flow's port
+  std::vector<Fd> receivers_;  // one for each flow
   std::uint32_t trials_ = 0;
 };
 
@@ -81,8 +82,8 @@ constexpr std::size_t kOverheadBytes = 14 + 20 + 8 + 4;  // Ethernet, IPv4, UDP,
 constexpr std::size_t kMinFrameBytes = 64;
 constexpr std::size_t kMaxFrameBytes = 1518;
 
-/// A UDP socket in a namespace: bound to port, or connected to it.
-Result<Fd> bind_udp(const std::string& netns, const std::string& address);
+/// A UDP socket in a namespace: bound to the port of a flow, or connected to that of the first.
+Result<Fd> bind_udp(const std::string& netns, const std::string& address, unsigned flow = 0);
 Result<Fd> connect_udp(const std::string& netns, const std::string& address);
 
 }  // namespace vethd::bench

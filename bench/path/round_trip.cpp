@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "bench/path/usage.hpp"
+
 namespace vethd::bench {
 namespace {
 

@@ -43,26 +43,7 @@ Result<nanoseconds> read_process(pid_t pid) {
   return sum;
 }
 
-}  // namespace
-
-Result<CpuTime> read_cpu_time(pid_t forwarder) {
-  CpuTime time;
-  time.wall = std::chrono::steady_clock::now().time_since_epoch();
-  Result<nanoseconds> idle = read_idle();
-  if (!idle) return pass(std::move(idle));
-  time.machine = time.wall * ::sysconf(_SC_NPROCESSORS_ONLN) - *idle;
-  if (forwarder != 0) {
-    Result<nanoseconds> process = read_process(forwarder);
-    if (!process) return pass(std::move(process));
-    time.forwarder = *process;
-  }
-  timespec own{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-  time.own = std::chrono::seconds{own.tv_sec} + nanoseconds{own.tv_nsec};
-  return time;
-}
-
-Result<Memory> read_memory(pid_t pid) {
+Result<Memory> read_process_memory(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/status";
   std::ifstream status(path);
   Memory memory;
@@ -76,6 +57,36 @@ Result<Memory> read_memory(pid_t pid) {
     return fail("read " + path, "is the process running?", 0);
   }
   return memory;
+}
+
+}  // namespace
+
+Result<CpuTime> read_cpu_time(std::span<const pid_t> forwarder) {
+  CpuTime time;
+  time.wall = std::chrono::steady_clock::now().time_since_epoch();
+  Result<nanoseconds> idle = read_idle();
+  if (!idle) return pass(std::move(idle));
+  time.machine = time.wall * ::sysconf(_SC_NPROCESSORS_ONLN) - *idle;
+  for (const pid_t pid : forwarder) {
+    Result<nanoseconds> process = read_process(pid);
+    if (!process) return pass(std::move(process));
+    time.forwarder += *process;
+  }
+  timespec own{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+  time.own = std::chrono::seconds{own.tv_sec} + nanoseconds{own.tv_nsec};
+  return time;
+}
+
+Result<Memory> read_memory(std::span<const pid_t> processes) {
+  Memory sum;
+  for (const pid_t pid : processes) {
+    Result<Memory> memory = read_process_memory(pid);
+    if (!memory) return pass(std::move(memory));
+    sum.resident_kib += memory->resident_kib;
+    sum.peak_kib += memory->peak_kib;
+  }
+  return sum;
 }
 
 Result<void> pin_to_cpu(int cpu) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 
 #include "daemon/core/result.hpp"
 
@@ -13,7 +14,7 @@ namespace vethd::bench {
 struct CpuTime {
   std::chrono::nanoseconds wall{0};
   std::chrono::nanoseconds machine{0};    // all CPUs, anything but idle; resolution 10 ms
-  std::chrono::nanoseconds forwarder{0};  // all its threads, kernel time included
+  std::chrono::nanoseconds forwarder{0};  // all threads of all its processes, kernel time included
   std::chrono::nanoseconds own{0};        // the same of the calling process
 
   friend CpuTime operator-(const CpuTime& later, const CpuTime& earlier) {
@@ -30,18 +31,19 @@ struct CpuTime {
   }
 };
 
-/// Reads all of them; a forwarder of 0 stays at zero.
+/// Reads all of them; no processes: the forwarder's stays at zero.
 ///
 /// Machine time is the wall clock times the CPUs minus the idle time of /proc/stat. Idle time is
 /// kept exactly by a tickless kernel, whereas its user, system and softirq columns are sampled by a
 /// timer tick that short bursts of work can hide from.
-Result<CpuTime> read_cpu_time(pid_t forwarder);
+Result<CpuTime> read_cpu_time(std::span<const pid_t> forwarder);
 
 struct Memory {
   std::int64_t resident_kib = 0;
   std::int64_t peak_kib = 0;
 };
-Result<Memory> read_memory(pid_t pid);
+/// The sum over the processes.
+Result<Memory> read_memory(std::span<const pid_t> processes);
 
 /// Binds the calling thread to one CPU.
 Result<void> pin_to_cpu(int cpu);
