@@ -8,19 +8,25 @@ set -euo pipefail
 
 usage() {
   cat <<'END_OF_USAGE'
-usage: run.sh [--quick] [--only PATH,...] [--vethd NAME=[BUILD][,KEY=VALUE...]]...
-              [--repeat N] [--build DIR] [--name NAME]
-  --quick       short trials: does it work, not how fast is it
-  --only        some of the paths veth,floor,vethd and those of --vethd (default: all)
+usage: run.sh [--matrix | --figures FIGURE,...] [--only PATH,...] [--repeat N] [--quick]
+              [--vethd NAME=[BUILD][,KEY=VALUE...]]... [--build DIR] [--results DIR]
+              [--name NAME]
+  --matrix      all frame sizes, flows, directions, numbers of streams
+  --figures     tcp-STREAMS[-both], rate-BYTES-FLOWS[-both], flood-BYTES-FLOWS[-both], rtt-BYTES,
+                cpu-BYTES, idle (default: those that targets are set for)
+  --only        some of the paths veth,floor,vethd,testpmd,vde,socat and those of --vethd
+                (default: all whose programs are installed)
   --vethd       a build of vethd with keys of its configuration, as a path NAME beside the others;
                 without --only it takes the place of vethd. KEY is one of [[pair]], or daemon.KEY,
                 softnet.KEY, a.KEY, b.KEY. BUILD is a build directory (default: --build)
-  --repeat N    repetitions of everything (default 5; quick 2)
+  --repeat N    repetitions of everything (default 3; quick 2)
+  --quick       short trials: does it work, not how fast is it
   --build DIR   the meson build directory (default build)
-  --name NAME   write bench/results/NAME.json (default: UTC date and time)
+  --results DIR where to write (default bench/results)
+  --name NAME   write NAME.json (default: UTC date and time)
 
-  run.sh --vethd old=../before/build --vethd new=
-  run.sh --only veth,on,off --vethd on= --vethd off=,coalesce=off
+  run.sh --only veth,old,new --vethd old=../before/build --vethd new=
+  run.sh --only veth,on,off --vethd on= --vethd off=,coalesce=off --figures tcp-1,rate-64-8
 END_OF_USAGE
 }
 
@@ -38,8 +44,9 @@ done
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-only='' builds=() repeat=5 build=$root/build name=$(date -u +%Y%m%dT%H%M%SZ) quick=
-tcp_seconds=5 trial_seconds=1 rtt_seconds=3 idle_seconds=10
+figures=$target_figures only='' builds=() repeat=3 build=$root/build name=$(date -u +%Y%m%dT%H%M%SZ) quick=
+results=$root/bench/results
+tcp_seconds=5 trial_seconds=1 rtt_seconds=3 idle_seconds=5
 while (($#)); do
   case $1 in
     --quick)
@@ -47,10 +54,13 @@ while (($#)); do
       tcp_seconds=1 trial_seconds=0.2 rtt_seconds=0.5 idle_seconds=1
       shift
       ;;
+    --matrix) figures=$matrix_figures && shift ;;
+    --figures) figures=${2:?} && shift 2 ;;
     --only) only=${2:?} && shift 2 ;;
     --vethd) builds+=("${2:?}") && shift 2 ;;
     --repeat) repeat=${2:?} && shift 2 ;;
-    --build) build=$(readlink -f "${2:?}") && shift 2 ;;
+    --build) build=$(realpath -m "${2:?}") && shift 2 ;;
+    --results) results=${2:?} && shift 2 ;;
     --name) name=${2:?} && shift 2 ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -64,22 +74,42 @@ for tool in ip tc ethtool ss iperf3 taskset python3; do
 done
 [[ -x $blast ]] || die "$blast is missing; build it: ninja -C $build"
 
+IFS=, read -r -a figures <<<"$figures"
+for figure in "${figures[@]}"; do
+  valid_figure "$figure" || die "no figure $figure; --help has their names"
+done
+
 # --- which paths -------------------------------------------------------------------------------
 
-for path in veth floor; do kind[$path]=$path; done
-paths=(veth floor)
+for path in veth floor testpmd vde socat; do kind[$path]=$path; done
 vethd_add vethd=
-((${#builds[@]})) || paths+=(vethd)
-for spec in "${builds[@]}"; do
-  vethd_add "$spec"
-  paths+=("${spec%%=*}")
-done
-[[ -z $only ]] || IFS=, read -r -a paths <<<"$only"
-for path in "${paths[@]}"; do
-  [[ -n ${kind[$path]:-} ]] || die "no path $path; there are ${!kind[*]}"
-  missing=$("${kind[$path]}_missing" "$path")
-  [[ -z $missing ]] || die "$path: missing is $missing"
-done
+for spec in "${builds[@]}"; do vethd_add "$spec"; done
+
+missing() { "${kind[$1]}_missing" "$1"; } # path
+
+notes=()
+if [[ -n $only ]]; then
+  IFS=, read -r -a paths <<<"$only"
+  for path in "${paths[@]}"; do
+    [[ -n ${kind[$path]:-} ]] || die "no path $path; there are ${!kind[*]}"
+    [[ -z $(missing "$path") ]] || die "$path needs $(missing "$path")"
+  done
+else
+  if ((${#builds[@]})); then vethds=("${builds[@]%%=*}"); else vethds=(vethd); fi
+  paths=(veth floor "${vethds[@]}")
+  for path in "${paths[@]}"; do
+    [[ -z $(missing "$path") ]] || die "$path needs $(missing "$path")"
+  done
+  for path in testpmd vde socat; do # programs of others: measured where they are installed
+    if [[ -z $(missing "$path") ]]; then
+      paths+=("$path")
+    else
+      notes+=("$path: not measured; it needs $(missing "$path")")
+    fi
+  done
+fi
+
+for note in "${notes[@]}"; do echo "run.sh: $note" >&2; done
 
 # --- one figure after the other, the paths taking turns ----------------------------------------
 
@@ -87,28 +117,40 @@ progress() { # one line that rewrites itself; nothing where nobody watches
   [[ ! -t 2 ]] || printf '\r\033[K%s' "$1" >&2
 }
 
+# One figure of one path. A path that cannot be measured is a result too, and no reason to lose what
+# has been measured in an hour before.
+take() { # file, figure, path
+  if measure "$2" "$3" >"$1" 2>"$1.error"; then return; fi
+  echo "run.sh: could not measure $2 of $3: $(tail -n 3 "$1.error")" >&2
+  rm "$1"
+  failures=$((failures + 1))
+}
+
 mkdir "$work/raw"
+failures=0
 for path in "${paths[@]}"; do set_up "$path"; done
 for ((repetition = 1; repetition <= repeat; ++repetition)); do
   for figure in "${figures[@]}"; do
     for ((turn = 0; turn < ${#paths[@]}; ++turn)); do
       # Another path goes first each time.
       path=${paths[$(((turn + repetition - 1) % ${#paths[@]}))]}
+      [[ $figure != idle || -n ${forwarder[$path]:-} ]] || continue # no process that could be idle
       progress "repetition $repetition of $repeat: $figure of $path"
       thaw "$path"
-      measure "$figure" "$path" >"$work/raw/$repetition.$figure.$path.json" ||
-        die "could not measure $figure of $path"
+      take "$work/raw/$repetition.$figure.$path.json" "$figure" "$path"
       freeze "$path"
     done
   done
 done
 progress ""
 
-described=() # NAME:KIND[:BUILD:KEYS]
+described=() # NAME:KIND:BUILD:KEYS
 for path in "${paths[@]}"; do
   described+=("$path:${kind[$path]}:${vethd_build[$path]:-}:${vethd_keys[$path]:-}")
 done
-python3 "$here/report.py" --raw "$work/raw" --paths "${described[@]}" --repeat "$repeat" \
-  --pinning "sender $sender_cpu, receiver $receiver_cpu, forwarder ${forwarder_cpus[rate]}\
- (TCP: all ${forwarder_cpus[tcp]})" \
-  --source "$root" --out "$root/bench/results/$name.json" ${quick:+--quick}
+python3 "$here/report.py" --raw "$work/raw" --paths "${described[@]}" --figures "${figures[@]}" \
+  --repeat "$repeat" --notes "${notes[@]}" \
+  --pinning "sender $sender_cpu, receiver $receiver_cpu, forwarder $forwarder_cpu\
+ (TCP, both directions: all $all_cpus)" \
+  --source "$root" --out "$results/$name.json" ${quick:+--quick}
+((failures == 0))

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # What stands during a run: namespaces, devices, processes; all of it is removed at the end.
 # Part of run.sh. A path has a name and a kind; paths/KIND.sh has the functions
 #   KIND_missing PATH   prints what is not there and how to get it; nothing when it can be used
@@ -12,6 +13,9 @@ declare -A kind=()      # of each path
 declare -A forwarder=() # processes of each path that has some
 declare -A polls=()     # paths whose forwarder uses a CPU even without traffic
 children=()
+mkfifo "$work/stdin"
+exec {never}<>"$work/stdin" # there is nothing to read, and no end of file either
+readonly never
 
 declare -rA ifname=([a]=veth0 [b]=veth1) peer=([a]=b [b]=a)
 declare -rA mac=([a]=02:00:00:00:00:01 [b]=02:00:00:00:00:02)
@@ -28,7 +32,11 @@ cleanup() {
   local status=$? pid path
   trap - EXIT
   if ((status != 0)); then tail -n 5 "$work"/*.log >&2 2>/dev/null || true; fi
-  for pid in "${children[@]}"; do kill -TERM "$pid" 2>/dev/null && kill -CONT "$pid" || true; done
+  for pid in "${children[@]}"; do
+    kill -TERM "$pid" 2>/dev/null || continue
+    kill -CONT "$pid" 2>/dev/null || true # it may be frozen
+  done
+  echo >&"$never" # testpmd looks at a signal when it has read a line
   for pid in "${children[@]}"; do
     timeout "$stop_limit" tail --pid="$pid" -f /dev/null && continue
     echo "run.sh: process $pid did not stop in $stop_limit s" >&2
@@ -47,7 +55,7 @@ cleanup() {
 start() { # path, command...
   local path=$1
   shift
-  "$@" >>"$work/$path.out" 2>>"$work/$path.log" </dev/null &
+  "$@" >>"$work/$path.out" 2>>"$work/$path.log" <&"$never" &
   forwarder[$path]+="${forwarder[$path]:+ }$!"
   children+=($!)
 }
@@ -66,6 +74,7 @@ await() { # path, what is awaited, command...
 }
 
 await_ready() { await "$1" 'line "ready"' grep -q '^ready' "$work/$1.out"; }
+await_link() { await "$1" "device $3" ip -n "$2" link show dev "$3"; } # path, namespace, device
 
 listens() { ip netns exec "$1" ss -Hltn 'sport = :5201' | grep -q .; } # namespace
 

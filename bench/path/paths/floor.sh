@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # The floor: poll + read + write between two TAPs, no emulation (../floor.cpp).
 
 floor_missing() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # Kernel veth: what everything is compared with.
 
 veth_missing() { :; }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # vethd: with its defaults, which are what a user gets, or as --vethd says.
 
 declare -A vethd_build=() # path -> its build directory
@@ -15,7 +16,7 @@ vethd_add() { # NAME=[BUILD][,KEY=VALUE...]
     [[ $key == *.* ]] || key=pair.$key
     keys="${key%%.*} ${key#*.} = $value"$'\n'"$keys"
   done
-  vethd_build[$name]=$(readlink -f "${rest:-$build}") vethd_keys[$name]=$keys
+  vethd_build[$name]=$(realpath -m "${rest:-$build}") vethd_keys[$name]=$keys
   kind[$name]=vethd
 }
 

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Tests of the arithmetic of report.py, with made-up measurements.
+
+Writes a line per case, as tests/results.py reads them.
+"""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+import report
+
+PATHS = {"veth": {"kind": "veth"}, "floor": {"kind": "floor"}, "old": {"kind": "vethd"},
+         "new": {"kind": "vethd"}}
+
+
+def flood(kfps, reordered=0, others=0.0):
+    return {"received_fps": kfps * 1e3, "sent_fps": 2 * kfps * 1e3, "reordered": reordered,
+            "others_cpus": others, "lost_share": 0.5}
+
+
+def idle(percent):
+    return {"cpu_percent": percent, "resident_kib": 10 * 1024, "peak_kib": 20 * 1024}
+
+
+def tcp(gbit, retransmits, back=None):
+    end = {"sum_sent": {"retransmits": retransmits},
+           "sum_received": {"bits_per_second": gbit * 1e9}, "streams": ["long"]}
+    if back:
+        end |= {"sum_sent_bidir_reverse": {"retransmits": back[1]},
+                "sum_received_bidir_reverse": {"bits_per_second": back[0] * 1e9}}
+    return {"start": "long", "end": end}
+
+
+def values_of(kfps):
+    """values of a run in which every path was flooded, by repetition."""
+    raw = {path: {"flood-64-1": [None if k is None else flood(k) for k in numbers]}
+           for path, numbers in kfps.items()}
+    return report.collect(raw, PATHS)
+
+
+class Names(unittest.TestCase):
+    def test_a_figure_is_described_by_its_parameters(self):
+        self.assertEqual(report.described_figure("tcp-1"), "one stream")
+        self.assertEqual(report.described_figure("tcp-8-both"), "8 streams, both ways")
+        self.assertEqual(report.described_figure("rate-64-1"), "64 B")
+        self.assertEqual(report.described_figure("flood-128-8-both"), "128 B, 8 flows, both ways")
+        self.assertEqual(report.described_figure("idle"), "")
+
+
+class Values(unittest.TestCase):
+    def test_both_directions_of_tcp_are_summed(self):
+        raw = {"veth": {"tcp-1-both": [tcp(10, 3, back=(5, 4))], "tcp-1": [tcp(20, 1)]}}
+        values = report.collect(raw, PATHS)["veth"]
+        self.assertEqual(values["tcp-1-both/gbit"], [15])
+        self.assertEqual(values["tcp-1-both/retransmits"], [7])
+        self.assertEqual(values["tcp-1/gbit"], [20])
+
+    def test_a_figure_that_failed_is_a_gap_in_its_repetition(self):
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "1.tcp-1.new.json").write_text(json.dumps(tcp(9, 0)))
+            raw = report.read_raw(Path(directory), {"new": PATHS["new"]}, ["tcp-1"], 2)
+        self.assertEqual(report.collect(raw, PATHS)["new"]["tcp-1/gbit"], [9, None])
+        self.assertNotIn("streams", raw["new"]["tcp-1"][0]["end"])
+        self.assertIn("new: tcp-1 could not be measured in 1 of 2", list(report.remarks(raw)))
+
+    def test_a_spread_is_the_median_between_lowest_and_highest(self):
+        self.assertEqual(report.spread([3, 1, None, 8], 1), "3.0 (1.0-8.0)")
+        self.assertEqual(report.spread([None, None], 1), "failed")
+
+
+class Ratios(unittest.TestCase):
+    def test_a_ratio_is_taken_inside_a_repetition(self):
+        # The machine is three times slower in the second repetition, for all paths alike.
+        values = values_of({"veth": [300, 100, 200], "old": [600, 200, 100]})
+        paths = {path: PATHS[path] for path in ("veth", "old")}
+        ratios = report.ratios_of(values, paths)
+        self.assertEqual(ratios, {"old/veth": {"flood-64-1/kfps": [2, 2, 0.5]}})
+
+    def test_a_repetition_without_one_of_the_two_has_no_ratio(self):
+        values = values_of({"veth": [None, 100, 100], "old": [50, None, 50]})
+        ratios = report.ratios_of(values, {path: PATHS[path] for path in ("veth", "old")})
+        self.assertEqual(ratios["old/veth"]["flood-64-1/kfps"], [0.5])
+
+    def test_builds_of_vethd_stand_beside_the_floor_and_the_first_of_them(self):
+        self.assertEqual(report.wanted_ratios(PATHS),
+                         [("floor", "veth"), ("old", "veth"), ("new", "veth"), ("old", "floor"),
+                          ("new", "floor"), ("new", "old")])
+
+
+class Targets(unittest.TestCase):
+    def lines(self, ratios, idle_percent):
+        values = report.collect({"new": {"idle": [idle(p) for p in idle_percent]}}, PATHS)
+        return list(report.judged_targets("new", values, ratios))
+
+    def test_the_median_decides_and_the_bound_itself_is_met(self):
+        lines = self.lines({"new/veth": {"tcp-1/gbit": [0.1, 0.65, 0.9],
+                                         "rtt-64/p50_us": [3.01, 3.01, 1]}}, [0.0, 0.04, 9])
+        self.assertIn("met           new: TCP, one stream >= 0.65 of veth: 0.65", lines)
+        self.assertIn("MISSED        new: RTT 50 % <= 3 times veth: 3.01", lines)
+        self.assertIn("met           new: CPU when idle 0.0 %: 0.04", lines)
+
+    def test_what_was_not_measured_is_not_judged(self):
+        self.assertFalse([line for line in self.lines({}, [0.0]) if "TCP" in line])
+
+    def test_the_floor_is_information_and_no_promise(self):
+        lines = self.lines({"new/floor": {"tcp-1/gbit": [0.5]}}, [0.0])
+        self.assertIn("info, not so  new: TCP, one stream >= 0.95 of the floor: 0.50", lines)
+
+
+class Remarks(unittest.TestCase):
+    def test_other_programs_and_reordering_are_told(self):
+        raw = {"veth": {"flood-64-1": [flood(1, reordered=2), flood(1, others=0.3)]}}
+        text = "\n".join(report.remarks(raw))
+        self.assertIn("veth: 2 frames were reordered", text)
+        self.assertIn("DISTURBED, other programs used up to 0.30 CPUs", text)
+
+    def test_a_quiet_run_in_order_has_none(self):
+        self.assertEqual(list(report.remarks({"veth": {"flood-64-1": [flood(1)]}})), [])
+
+
+class Lines(unittest.TestResult):
+    """PASS, FAIL or SKIP, and why."""
+
+    def say(self, verdict, test, reason=""):
+        print(verdict, test.id().removeprefix("__main__."), reason)
+
+    def addSuccess(self, test):
+        self.say("PASS", test)
+
+    def addSkip(self, test, reason):
+        self.say("SKIP", test, reason)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.say("FAIL", test, " ".join(str(err[1]).split()))
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.say("FAIL", test, repr(err[1]))
+
+
+if __name__ == "__main__":
+    outcome = Lines()
+    unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]).run(outcome)
+    sys.exit(not outcome.wasSuccessful())
