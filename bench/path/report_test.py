@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Tests of the arithmetic of report.py, with made-up measurements.
+"""Tests of the arithmetic of report.py and of what plot.py draws, with made-up measurements.
 
 Writes a line per case, as tests/results.py reads them.
 """
 
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+import plot
 import report
 
 PATHS = {"veth": {"kind": "veth"}, "floor": {"kind": "floor"}, "old": {"kind": "vethd"},
@@ -120,6 +124,40 @@ class Remarks(unittest.TestCase):
 
     def test_a_quiet_run_in_order_has_none(self):
         self.assertEqual(list(report.remarks({"veth": {"flood-64-1": [flood(1)]}})), [])
+
+
+class Plots(unittest.TestCase):
+    def result(self):
+        raw = {path: {f"flood-{size}-1": [flood(100), flood(200)] for size in (64, 1518)}
+               for path in ("veth", "new")}
+        raw["new"]["flood-64-8"] = [flood(50), None]
+        paths = {path: PATHS[path] for path in raw}
+        values = report.collect(raw, paths)
+        return {"machine": {"cpu": "a CPU", "cpus_online": 2, "kernel": "6.18"}, "repetitions": 2,
+                "quick": True, "remarks": [], "values": values,
+                "ratios": report.ratios_of(values, paths)}
+
+    def test_only_what_was_measured_is_drawn(self):
+        panels = plot.panels_of(self.result())
+        self.assertEqual(set(panels), {"size", "flows", "ratio"})
+        self.assertEqual(len(panels["size"]), 1)
+        self.assertIn('64 "64" 150 100 200', panels["size"][0])
+        self.assertIn('8 "8" NaN NaN NaN', panels["flows"][0])  # veth
+        self.assertIn('8 "8" 50 50 50', panels["flows"][0])
+
+    def test_gnuplot_draws_every_path_into_an_svg_file(self):
+        if not shutil.which("gnuplot"):
+            self.skipTest(plot.MISSING)
+        with tempfile.TemporaryDirectory() as directory:
+            source = Path(directory, "made-up.json")
+            source.write_text(json.dumps(self.result()))
+            subprocess.run([sys.executable, plot.__file__, source], check=True,
+                           stdout=subprocess.DEVNULL)
+            for name in ("size", "flows", "ratio"):
+                drawn = Path(directory, f"made-up-{name}.svg").read_text()
+                self.assertTrue(xml.fromstring(drawn).tag.endswith("svg"))
+                self.assertIn("new", drawn)
+                self.assertIn("NOT TO BE QUOTED", drawn)
 
 
 class Lines(unittest.TestResult):

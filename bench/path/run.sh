@@ -23,7 +23,7 @@ usage: run.sh [--matrix | --figures FIGURE,...] [--only PATH,...] [--repeat N] [
   --quick       short trials: does it work, not how fast is it
   --build DIR   the meson build directory (default build)
   --results DIR where to write (default bench/results)
-  --name NAME   write NAME.json (default: UTC date and time)
+  --name NAME   write NAME.json and its plots NAME-*.svg (default: UTC date and time)
 
   run.sh --only veth,old,new --vethd old=../before/build --vethd new=
   run.sh --only veth,on,off --vethd on= --vethd off=,coalesce=off --figures tcp-1,rate-64-8
@@ -109,6 +109,9 @@ else
   done
 fi
 
+if ! command -v gnuplot >/dev/null; then
+  notes+=("no plots: gnuplot is missing; apt-get install gnuplot-nox, then plot.py RESULT.json")
+fi
 for note in "${notes[@]}"; do echo "run.sh: $note" >&2; done
 
 # --- one figure after the other, the paths taking turns ----------------------------------------
@@ -153,4 +156,5 @@ python3 "$here/report.py" --raw "$work/raw" --paths "${described[@]}" --figures 
   --pinning "sender $sender_cpu, receiver $receiver_cpu, forwarder $forwarder_cpu\
  (TCP, both directions: all $all_cpus)" \
   --source "$root" --out "$results/$name.json" ${quick:+--quick}
+! command -v gnuplot >/dev/null || python3 "$here/plot.py" "$results/$name.json"
 ((failures == 0))
