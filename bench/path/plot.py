@@ -142,7 +142,7 @@ def script(panels, caption, out):
     lines = [f"set terminal svg size {WIDTH},{height} background rgb 'white' font 'sans-serif,11'",
              f"set output {quoted(str(out))}", "set encoding utf8",
              "set grid ytics linecolor rgb '#dddddd'", "set border 3",
-             "set tics nomirror", "set key outside bottom center horizontal",
+             "set tics nomirror", "set key outside right top vertical",
              f"set multiplot layout {len(panels)},1 title {quoted(caption)} font ',10' noenhanced",
              "set key noenhanced", "set title noenhanced", "set xtics noenhanced"]
     for panel in panels:

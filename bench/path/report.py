@@ -279,6 +279,16 @@ def described_path(text):
     return name, about
 
 
+def pretty(value, depth=3, indent=""):
+    """JSON with a line for each path's figure: a search has dozens of trials."""
+    if depth == 0 or not isinstance(value, dict):
+        return json.dumps(value)
+    inner = indent + " "
+    lines = [f"{inner}{json.dumps(key)}: {pretty(item, depth - 1, inner)}"
+             for key, item in value.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--raw", type=Path, required=True)
@@ -317,7 +327,7 @@ def main():
         print("\nQuick run: trials are too short for these figures to be quoted.")
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({
+    args.out.write_text(pretty({
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(args.source),
         "machine": about,
@@ -330,7 +340,7 @@ def main():
         "targets": targets,
         "remarks": notes,
         "raw": raw,
-    }, indent=1) + "\n")
+    }) + "\n")
     print(f"\nwritten: {os.path.relpath(args.out)}")
 
 

@@ -115,6 +115,14 @@ class Targets(unittest.TestCase):
         self.assertIn("info, not so  new: TCP, one stream >= 0.95 of the floor: 0.50", lines)
 
 
+class File(unittest.TestCase):
+    def test_a_figure_is_a_line_and_reads_back(self):
+        result = {"date": "now", "raw": {"veth": {"flood-64-1": [flood(1), None]}}, "ratios": {}}
+        text = report.pretty(result)
+        self.assertEqual(json.loads(text), result)
+        self.assertIn('\n   "flood-64-1": [{"received_fps": 1000.0,', text)
+
+
 class Remarks(unittest.TestCase):
     def test_other_programs_and_reordering_are_told(self):
         raw = {"veth": {"flood-64-1": [flood(1, reordered=2), flood(1, others=0.3)]}}
