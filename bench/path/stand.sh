@@ -13,9 +13,6 @@ declare -A kind=()      # of each path
 declare -A forwarder=() # processes of each path that has some
 declare -A polls=()     # paths whose forwarder uses a CPU even without traffic
 children=()
-mkfifo "$work/stdin"
-exec {never}<>"$work/stdin" # there is nothing to read, and no end of file either
-readonly never
 
 declare -rA ifname=([a]=veth0 [b]=veth1) peer=([a]=b [b]=a)
 declare -rA mac=([a]=02:00:00:00:00:01 [b]=02:00:00:00:00:02)
@@ -31,31 +28,37 @@ netns() { echo "$prefix-$1-$2"; } # path, end
 cleanup() {
   local status=$? pid path
   trap - EXIT
-  if ((status != 0)); then tail -n 5 "$work"/*.log >&2 2>/dev/null || true; fi
+  # Whoever read the output may have gone; what was made still has to go. (tail ends with its reader.)
+  trap '' PIPE
+  set +e
   for pid in "${children[@]}"; do
     kill -TERM "$pid" 2>/dev/null || continue
-    kill -CONT "$pid" 2>/dev/null || true # it may be frozen
+    kill -CONT "$pid" 2>/dev/null # it may be frozen
   done
-  echo >&"$never" # testpmd looks at a signal when it has read a line
+  for path in "${!polls[@]}"; do # testpmd looks at a signal when it has read a line
+    echo 1<>"$work/$path.in"
+  done
   for pid in "${children[@]}"; do
-    timeout "$stop_limit" tail --pid="$pid" -f /dev/null && continue
+    timeout "$stop_limit" tail --pid="$pid" -f /dev/null >/dev/null && continue
     echo "run.sh: process $pid did not stop in $stop_limit s" >&2
-    kill -KILL "$pid" || true
+    kill -KILL "$pid"
     status=1
   done
   for path in "${!kind[@]}"; do
-    ip netns del "$(netns "$path" a)" 2>/dev/null || true
-    ip netns del "$(netns "$path" b)" 2>/dev/null || true
+    ip netns del "$(netns "$path" a)" 2>/dev/null
+    ip netns del "$(netns "$path" b)" 2>/dev/null
   done
   rm -rf "$work"
   exit "$status"
 }
 
-# Starts a process of a path; what it prints is in $work/PATH.out.
+# Starts a process of a path; what it prints is in $work/PATH.out. Its input is its own: there is
+# nothing to read, and no end of file, at which some would stop.
 start() { # path, command...
   local path=$1
   shift
-  "$@" >>"$work/$path.out" 2>>"$work/$path.log" <&"$never" &
+  [[ -p $work/$path.in ]] || mkfifo "$work/$path.in"
+  "$@" >>"$work/$path.out" 2>>"$work/$path.log" <>"$work/$path.in" &
   forwarder[$path]+="${forwarder[$path]:+ }$!"
   children+=($!)
 }
@@ -66,11 +69,16 @@ await() { # path, what is awaited, command...
   shift 2
   until "$@" >/dev/null 2>&1; do
     for pid in ${forwarder[$path]:-}; do
-      kill -0 "$pid" 2>/dev/null || die "$path ended; no $what"
+      kill -0 "$pid" 2>/dev/null || give_up "$path" "ended; no $what"
     done
-    ((SECONDS < deadline)) || die "$path: no $what in $start_limit s"
+    ((SECONDS < deadline)) || give_up "$path" "no $what in $start_limit s"
     sleep 0.05
   done
+}
+
+give_up() { # path, why
+  tail -n 5 "$work/$1".{out,log} >&2 || true
+  die "$1: $2"
 }
 
 await_ready() { await "$1" 'line "ready"' grep -q '^ready' "$work/$1.out"; }

@@ -9,7 +9,7 @@ vde_missing() {
 
 vde_start() { # path
   local end ns
-  start "$1" vde_switch --sock "$work/$1.vde" --nostdin
+  start "$1" vde_switch --sock "$work/$1.vde"
   await "$1" "switch" test -S "$work/$1.vde/ctl"
   for end in a b; do
     ns=$(netns "$1" $end)
