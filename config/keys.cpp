@@ -403,6 +403,16 @@ const std::array kDaemonKeys = {
                          "64GiB",
                  .help = "frame arena; left out, more than 8 workers make it 8MiB for each"},
                 read_memory},
+    Key<Daemon>{{.name = "busy_poll_usecs",
+                 .unit = "us",
+                 .standard = "0",
+                 .example = "50",
+                 .min = 0,
+                 .max = kMaxBusyPollUsecs,
+                 .rule = "write a time in range; 0 turns it off",
+                 .help = "how long a worker that has nothing to do looks on before it sleeps; only "
+                         "while traffic is frequent and nobody else wants the CPU"},
+                integer<&Daemon::busy_poll_usecs>},
 };
 
 const std::array kSoftnetKeys = {

@@ -27,6 +27,9 @@ constexpr std::int32_t kMaxFlowEntries = 1 << 18;
 // net/core/dev.h: struct sd_flow_limit keeps bucket numbers in 16 bits.
 constexpr std::int32_t kMaxFlowLimitTable = 1 << 16;
 
+// Longer than any wake-up takes; what comes later is better slept for.
+constexpr std::int64_t kMaxBusyPollUsecs = 1000;
+
 // Largest mtu of the sender while its peer has an XDP program, on x86-64: a page less headroom,
 // struct skb_shared_info and Ethernet header; drivers/net/veth.c: veth_xdp_set().
 constexpr std::uint32_t kMaxXdpMtu = 4096 - 256 - 320 - 14;

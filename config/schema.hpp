@@ -59,6 +59,7 @@ struct Daemon {
   std::string control_socket = "/run/vethd/vethd.sock";
   bool create_netns = true;                  // make missing named namespaces, remove them on exit
   std::uint64_t memory_bytes = 64ULL << 20;  // frame arena
+  std::chrono::microseconds busy_poll_usecs{0};  // longest look before a sleep; 0: none
   Written written;
 };
 

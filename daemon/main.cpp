@@ -124,14 +124,16 @@ class Daemon {
     for (const auto& machine : machines_) machines.push_back(machine.get());
     std::vector<WorkerSet::Member> members;
     for (std::uint32_t i = 0; i < ios_.size(); ++i) {
-      auto worker = std::make_unique<Worker>(WorkerParts{.cpu = {i},
-                                                         .clock = clock_,
-                                                         .pool = *pools_[i],
-                                                         .exchange = *exchange_,
-                                                         .machines = machines,
-                                                         .io = *ios_[i],
-                                                         .mailbox = *mailboxes_[i],
-                                                         .control = *workers_});
+      auto worker =
+          std::make_unique<Worker>(WorkerParts{.cpu = {i},
+                                               .clock = clock_,
+                                               .pool = *pools_[i],
+                                               .exchange = *exchange_,
+                                               .machines = machines,
+                                               .io = *ios_[i],
+                                               .mailbox = *mailboxes_[i],
+                                               .control = *workers_,
+                                               .busy_poll = config_.daemon.busy_poll_usecs});
       const auto& affinity = config_.daemon.cpu_affinity;
       members.push_back({.worker = std::move(worker),
                          .mailbox = mailboxes_[i].get(),

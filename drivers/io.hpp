@@ -38,8 +38,10 @@ class Io {
   virtual Result<void> start() = 0;
 
   /// Sends off what was transmitted and collects what has happened; the worker's only blocking
-  /// point. Returns when there is something, or at once unless `block`.
-  virtual void wait(bool block) = 0;
+  /// point. Returns when there is something, or at once unless `block`; whether there was.
+  virtual bool wait(bool block) = 0;
+  /// Whether wait() would find something now, as far as can be seen without a system call.
+  [[nodiscard]] virtual bool has_events() const = 0;
 
   /// Endpoints with arrivals. The worker takes out those it has emptied.
   virtual std::vector<Endpoint*>& ready() = 0;

@@ -54,9 +54,9 @@ class Ring {
   io_uring_sqe& next_sqe();
 
   /// Submits what is queued and waits until something has completed, or only looks. Then calls
-  /// visit(const io_uring_cqe&) for what is there, at most kCqEntries.
+  /// visit(const io_uring_cqe&) for what is there, at most kCqEntries; returns how often.
   template <class Visit>
-  void run(bool block, Visit&& visit) {
+  unsigned run(bool block, Visit&& visit) {
     submit(block);
     unsigned head = 0;
     unsigned seen = 0;
@@ -66,6 +66,15 @@ class Ring {
       if (++seen == kCqEntries) break;
     }
     io_uring_cq_advance(ring_.get(), seen);
+    return seen;
+  }
+
+  /// Whether run() would visit something now, as memory shared with the kernel says. A kernel that
+  /// runs completions at any time (no TASKRUN_FLAG) has them there already.
+  [[nodiscard]] bool has_events() const {
+    constexpr unsigned kFlags = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    return io_uring_cq_ready(ring_.get()) != 0 ||
+           (__atomic_load_n(ring_->sq.kflags, __ATOMIC_RELAXED) & kFlags) != 0;
   }
 
   [[nodiscard]] int fd() const { return ring_->ring_fd; }

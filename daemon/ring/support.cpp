@@ -23,10 +23,11 @@ struct Flags {
   unsigned flags;
   const char* name;
 };
+constexpr unsigned kDeferTaskrun = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 // Best first. Completions are then run only by the waiting thread, not in the middle of a stage.
 constexpr std::array kSetups{
-    Flags{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "DEFER_TASKRUN"},
-    Flags{IORING_SETUP_COOP_TASKRUN, "COOP_TASKRUN"},
+    Flags{kDeferTaskrun | IORING_SETUP_TASKRUN_FLAG, "DEFER_TASKRUN"},
+    Flags{IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, "COOP_TASKRUN"},
     Flags{0, "default task run"},
 };
 

@@ -106,10 +106,13 @@ struct RqCounters {
 };
 
 // What a worker itself does, per emulated CPU.
-#define VETHD_WORKER(X)                                      \
-  X(rounds, "rounds", "of the worker's loop")                \
-  X(wakes, "times", "woken by another worker or by control") \
-  X(frames_free, "frames", "in the pool now")                \
+#define VETHD_WORKER(X)                                                \
+  X(rounds, "rounds", "of the worker's loop")                          \
+  X(wakes, "times", "woken by another worker or by control")           \
+  X(sleeps, "times", "waited in the kernel for something to happen")   \
+  X(busy_polls, "times", "looked on before sleeping: busy_poll_usecs") \
+  X(busy_poll_hits, "times", "of those, something came")               \
+  X(frames_free, "frames", "in the pool now")                          \
   X(chunks_free, "chunks", "in the pool now")
 
 struct WorkerCounters {

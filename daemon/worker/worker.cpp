@@ -1,6 +1,7 @@
 #include "daemon/worker/worker.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "daemon/core/panic.hpp"
 #include "daemon/pipeline/broken.hpp"
@@ -17,6 +18,7 @@ Worker::Worker(const WorkerParts& parts)
       clock_(parts.clock),
       context_{.clock = parts.clock, .outside = *this, .delivered = delivered_},
       sent_home_to_(parts.exchange.workers(), false),
+      busy_poll_(parts.busy_poll),
       mailbox_(parts.mailbox),
       control_(parts.control),
       markers_(parts.exchange.workers()) {
@@ -31,8 +33,39 @@ void Worker::run() {
   answer(0, std::move(started));
   if (!ok) return;
   while (!stopped_) {
-    io_.wait(/*block=*/!has_work());  // the only blocking point
+    wait();  // the only blocking point
     round();
+  }
+}
+
+void Worker::wait() {
+  if (has_work()) {
+    io_.wait(/*block=*/false);
+    return;
+  }
+  if (busy_poll_.is_on() && busy_poll_.pays(clock_.now()) && look()) return;
+  ++counters_.sleeps;
+  const Instant began = busy_poll_.is_on() ? clock_.now() : Instant{};
+  io_.wait(/*block=*/true);
+  if (busy_poll_.is_on() && !io_.ready().empty()) busy_poll_.slept(clock_.now() - began);
+}
+
+/// Looks for something to do without sleeping, as long as that may pay.
+bool Worker::look() {
+  if (io_.wait(/*block=*/false)) return true;  // what the last round has sent off
+  ++counters_.busy_polls;
+  const Instant began = clock_.now();
+  for (Instant last = began;;) {  // ends: at the limit of BusyPoll
+    if (io_.has_events()) {
+      ++counters_.busy_poll_hits;
+      busy_poll_.found_something();
+      io_.wait(/*block=*/false);
+      return true;
+    }
+    std::this_thread::yield();  // whoever waits for this CPU has it now
+    const Instant now = clock_.now();
+    if (busy_poll_.found_nothing(began, last, now) != BusyPoll::Look::on) return false;
+    last = now;
   }
 }
 

@@ -1,6 +1,7 @@
 // One emulated CPU: one thread, one loop, one frame's whole journey.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "daemon/frame/pool.hpp"
 #include "daemon/pipeline/softnet.hpp"
 #include "daemon/pipeline/veth.hpp"
+#include "daemon/worker/busy_poll.hpp"
 #include "daemon/worker/exchange.hpp"
 #include "daemon/worker/mail.hpp"
 #include "daemon/worker/snapshot.hpp"
@@ -36,6 +38,7 @@ struct WorkerParts {
   Io& io;
   Mailbox& mailbox;
   Control& control;
+  std::chrono::nanoseconds busy_poll{};  // longest look before a sleep; 0: none
 };
 
 /// Threads  run() or round() by one thread; the rest of the daemon talks to it through its mailbox.
@@ -62,6 +65,9 @@ class Worker final : private Outside {
   }
 
  private:
+  void wait();
+  bool look();
+
   void take_mail();
   void take_handover();
   void receive();
@@ -125,6 +131,7 @@ class Worker final : private Outside {
   std::vector<Endpoint*> woken_queues_;    // to be read again, this round or the next
   std::vector<VethRq*> polling_;           // receive queues that have ever been in use
   std::vector<bool> sent_home_to_;         // by CpuId, this round
+  BusyPoll busy_poll_;
   WorkerCounters counters_;
 
   // Between rounds.

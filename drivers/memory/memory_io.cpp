@@ -66,7 +66,7 @@ void MemoryIo::be_kind() {
   troubles_.write_error_percent = 0;
 }
 
-void MemoryIo::wait(bool block) {
+bool MemoryIo::wait(bool block) {
   for (const auto& queue : queues_) {
     write(*queue);
     read(*queue);
@@ -78,6 +78,7 @@ void MemoryIo::wait(bool block) {
   if (block && nothing) something_.wait(lock, [this] { return wake_sent_ || event_; });
   event_ = false;
   woken_ = std::exchange(wake_sent_, false) || woken_;
+  return !nothing || woken_;
 }
 
 void MemoryIo::read(Queue& queue) {

@@ -42,7 +42,7 @@ class MemoryIo final : public Io {
   /// Word from another worker or from control.
   void wake_up();
   /// Whether wait(true) would return at once. Not while another thread is in wait().
-  [[nodiscard]] bool has_events() const;
+  [[nodiscard]] bool has_events() const override;
   /// No more delays and errors.
   void be_kind();
 
@@ -55,7 +55,7 @@ class MemoryIo final : public Io {
   }
 
   Result<void> start() override { return {}; }
-  void wait(bool block) override;
+  bool wait(bool block) override;
   std::vector<Endpoint*>& ready() override { return ready_; }
   FrameList& written() override { return written_; }
   [[nodiscard]] const FrameList& pending() const override { return pending_; }

@@ -103,10 +103,11 @@ Result<void> TapIo::start() {
   return {};
 }
 
-void TapIo::wait(bool block) {
-  ring_.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); });
+bool TapIo::wait(bool block) {
+  const bool something = ring_.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); }) > 0;
   // What could not be submitted yet keeps its pieces.
   if (io_uring_sq_ready(&ring_.raw()) == 0) pieces_used_ = 0;
+  return something;
 }
 
 void TapIo::complete(const io_uring_cqe& cqe) {

@@ -38,7 +38,8 @@ class TapIo final : public Io {
   [[nodiscard]] int wake_fd() const { return event_.get(); }
 
   Result<void> start() override;
-  void wait(bool block) override;
+  bool wait(bool block) override;
+  [[nodiscard]] bool has_events() const override { return ring_.has_events(); }
   std::vector<Endpoint*>& ready() override { return ready_; }
   FrameList& written() override { return written_; }
   [[nodiscard]] const FrameList& pending() const override { return pending_; }
