@@ -352,15 +352,16 @@ void Pairs::forget(PairId id) {
 
 void Pairs::close() {
   std::unordered_set<HeldNetns*> seen;
+  std::vector<Links*> namespaces;
   for (const auto& pair : pairs_) {
     if (pair == nullptr) continue;
     for (const Side side : kSides) {
       HeldNetns& netns = *pair->end(side).netns;
-      if (!seen.insert(&netns).second) continue;
-      if (auto removed = netns.links.remove_group(group_); !removed)
-        spdlog::warn("{}", removed.error().text());
+      if (seen.insert(&netns).second) namespaces.push_back(&netns.links);
     }
   }
+  for (const auto& removed : remove_groups(namespaces, group_))
+    if (!removed) spdlog::warn("{}", removed.error().text());
   pairs_.clear();
   places_.clear();
 }

@@ -15,14 +15,21 @@
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "daemon/core/panic.hpp"
 
 namespace vethd {
 namespace {
+
+// Threads that remove_groups() uses at most, itself among them.
+constexpr std::size_t kRemovers = 64;
 
 struct FreeMessage {
   void operator()(nl_msg* message) const { ::nlmsg_free(message); }
@@ -249,6 +256,25 @@ Result<void> Links::remove_group(std::uint32_t group) {
   const int error = ::nl_send_sync(socket_.get(), message.release());
   if (error >= 0 || reply_->code == ENODEV) return {};
   return failure(doing, error);
+}
+
+std::vector<Result<void>> remove_groups(std::span<Links* const> namespaces, std::uint32_t group) {
+  std::vector<Result<void>> outcomes(namespaces.size());
+  std::atomic<std::size_t> next = 0;
+  const auto remove = [&] {
+    for (std::size_t i = next++; i < namespaces.size(); i = next++)
+      outcomes[i] = namespaces[i]->remove_group(group);
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    while (helpers.size() + 1 < std::min(kRemovers, namespaces.size()))
+      helpers.emplace_back(remove);
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that are there need longer.
+  }
+  remove();
+  helpers.clear();
+  return outcomes;
 }
 
 LinkState link_state(rtnl_link* link) {

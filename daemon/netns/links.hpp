@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "config/schema.hpp"
 #include "daemon/core/mac.hpp"
@@ -113,6 +115,11 @@ class Links {
   std::string label_;
   std::optional<FeatureTable> feature_table_;  // read when first needed
 };
+
+/// Links::remove_group() in many namespaces; what each said, in their order. A removal mostly waits
+/// for RCU, 20 ms and more, and does so beside others: threads of its own take turns at the
+/// namespaces.
+std::vector<Result<void>> remove_groups(std::span<Links* const> namespaces, std::uint32_t group);
 
 /// Reads libnl's parsed form; LinkMonitor's events have the same.
 LinkState link_state(rtnl_link* link);
