@@ -148,7 +148,14 @@ void Namespaces::check_soon(std::chrono::milliseconds delay) {
 void Namespaces::read_events(HeldNetns& held) {
   const auto alive = held_[held.netns.id()].lock();  // an event may let the last end go
   for (int i = 0; i < kReadsPerEvent; ++i) {
-    const auto more = held.monitor.read([&](const LinkEvent& event) { on_link_(held, event); });
+    // A change makes us look at the device as it is now: one look serves all that have waited.
+    std::vector<LinkEvent> events;
+    std::unordered_set<int> changed;
+    const auto more = held.monitor.read([&](const LinkEvent& event) {
+      if (event.kind != LinkEvent::Kind::changed || changed.insert(event.link.ifindex).second)
+        events.push_back(event);
+    });
+    for (const LinkEvent& event : events) on_link_(held, event);
     if (!more) spdlog::error("{}", more.error().text());
     if (!more || !*more) return;
   }
