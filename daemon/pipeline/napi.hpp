@@ -71,6 +71,12 @@ class NapiList {
     tail_ = std::exchange(other.tail_, nullptr);
   }
 
+  /// Calls visit(Napi&) in order.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (Napi* napi = head_; napi != nullptr; napi = napi->next_) visit(*napi);
+  }
+
   /// Takes one off, wherever it is, if it is on this list.
   void remove(const Napi& napi) {
     NapiList kept;

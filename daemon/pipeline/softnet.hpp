@@ -98,6 +98,13 @@ class SoftnetData {
   void napi_schedule(Napi& napi);
   /// It will not be polled any more.
   void napi_forget(const Napi& napi) { poll_list_.remove(napi); }
+  /// Calls visit(Napi&) for each that is to be polled besides the backlog. No other has frames.
+  template <class Visit>
+  void for_each_to_poll(Visit&& visit) const {
+    poll_list_.for_each([&](Napi& napi) {
+      if (&napi != &backlog_) visit(napi);
+    });
+  }
 
   /// Whether NET_RX is raised.
   [[nodiscard]] bool net_rx_pending() const { return raised_; }

@@ -224,9 +224,11 @@ void Worker::park() {
   for (SoftnetData* sd : softnets_) {
     park(sd->input_pkt_queue());
     park(sd->process_queue());
+    sd->for_each_to_poll([this](Napi& rq) {
+      static_cast<VethRq&>(rq).for_each_in_ring([this](Frame& frame) { park(frame); });
+    });
   }
   for (Endpoint* endpoint : stopped_queues_) park(endpoint->arrived());
-  for (VethRq* rq : polling_) rq->for_each_in_ring([this](Frame& frame) { park(frame); });
 }
 
 void Worker::park(FrameList& queue) {
