@@ -7,9 +7,11 @@
 #include <sys/syscall.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <thread>
 
 #include "tests/system/lib/fixture.hpp"
 #include "tests/system/lib/packet.hpp"
@@ -216,20 +218,102 @@ TEST_F(Life, CostsNoCpuTimeWhileNothingIsSent) {
   EXPECT_LE(daemon().process().cpu_ticks() - before, 1);
 }
 
-TEST_F(Life, OfAThousandPairsEndsWithinTwoSeconds) {
-  constexpr int kPairs = 1000;
-  Topology topology;
-  for (int i = 0; i < kPairs; ++i) {
-    const std::string n = std::to_string(i);
-    topology.pairs.push_back({.name = "pair" + n,
-                              .a = {.netns = "red", .ifname = "a" + n},
-                              .b = {.netns = "blue", .ifname = "b" + n}});
+class Crowd : public System {
+ protected:
+  /// pair0, pair1, ...: from a0 to b0, ..., each end in the namespace that netns_of() says.
+  template <class NetnsOf>
+  void start_pairs(unsigned count, NetnsOf&& netns_of) {
+    Topology topology;
+    for (unsigned i = 0; i < count; ++i) {
+      const std::string n = std::to_string(i);
+      topology.pairs.push_back({.name = "pair" + n,
+                                .a = {.netns = netns_of("red", n), .ifname = "a" + n},
+                                .b = {.netns = netns_of("blue", n), .ifname = "b" + n}});
+    }
+    start(topology);
   }
-  start(topology);
+  void start_between_red_and_blue(unsigned count) {
+    start_pairs(count, [](const std::string& colour, const std::string&) { return colour; });
+  }
+};
+
+/// That a frame from one device arrives at the other, whatever else does.
+testing::AssertionResult forwards(const PacketSocket& from, const PacketSocket& to,
+                                  std::uint32_t seed) {
+  constexpr std::size_t kFrameBytes = 60;
+  if (auto sent = from.send(test_frame(kFrameBytes, seed)); !sent)
+    return testing::AssertionFailure() << sent.error().text();
+  const auto received = to.receive(5s);
+  if (!received) return testing::AssertionFailure() << "nothing arrived";
+  if (seed_of(*received) != seed) return testing::AssertionFailure() << "another frame arrived";
+  return testing::AssertionSuccess();
+}
+
+TEST_F(Crowd, OfAThousandPairsForwardsOnEachAndNowhereElse) {
+  constexpr unsigned kPairs = 1000;
+  constexpr unsigned kThreads = 32;  // closing a packet socket waits for RCU; threads wait together
+  start_between_red_and_blue(kPairs);
+  std::atomic<unsigned> next = 0;
+  const auto exchange = [&] {
+    for (unsigned i = next++; i < kPairs; i = next++) {
+      const std::string n = std::to_string(i);
+      const PacketSocket a("red", "a" + n);
+      const PacketSocket b("blue", "b" + n);
+      EXPECT_TRUE(forwards(a, b, 2 * i)) << "from a" << n;
+      EXPECT_TRUE(forwards(b, a, 2 * i + 1)) << "from b" << n;
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(exchange);
+  threads.clear();
+  ASSERT_TRUE(wait_until(ledgers_at_rest, 5s, "the ledgers at rest"));
+  const auto shown = show();
+  const auto counted = stats();
+  for (unsigned i = 0; i < kPairs; ++i) {
+    const std::string name = "pair" + std::to_string(i);
+    const auto pair = pair_in(shown, name);
+    ASSERT_FALSE(pair.empty()) << name;
+    EXPECT_TRUE(pair.at("carrier").as_bool()) << name;
+    const auto ledgers = pair_in(counted, name);
+    ASSERT_FALSE(ledgers.empty()) << name;
+    for (const char* direction : {"a_to_b", "b_to_a"}) {
+      const auto& ledger = ledgers.at(direction).as_object();
+      EXPECT_GE(number(ledger, "tx_frames"), 1U) << name << ' ' << direction;
+      EXPECT_EQ(drops_in(ledger), "") << name << ' ' << direction;
+    }
+  }
+  for (const char* what : {"show", "stats"}) {  // the tables for people have room for all as well
+    const Finished done = run_vethctl({what});
+    EXPECT_EQ(done.exit_code, kClean) << done.err;
+    EXPECT_NE(done.out.find("pair999"), std::string::npos) << what;
+  }
+}
+
+TEST_F(Crowd, OfAThousandPairsEndsWithinTwoSeconds) {
+  constexpr unsigned kPairs = 1000;
+  start_between_red_and_blue(kPairs);
   EXPECT_TRUE(link_of("blue", "b999").carrier);
   EXPECT_TRUE(daemon().stop(2s));
   EXPECT_EQ(daemon().unexpected_log(), "");
   daemon_is_gone();
+  for (const char* last : {"a0", "a999"}) EXPECT_FALSE(link_of("red", last).exists) << last;
+}
+
+TEST_F(Crowd, InManyNamespacesLeavesNoDeviceInAnyOfThem) {
+  constexpr unsigned kPairs = 40;  // more namespaces than threads that clean up
+  start_pairs(kPairs, [](const std::string& colour, const std::string& n) { return colour + n; });
+  for (unsigned i = 0; i < kPairs; ++i) {
+    const std::string n = std::to_string(i);
+    ASSERT_TRUE(link_of("red" + n, "a" + n).exists);
+  }
+  EXPECT_TRUE(daemon().stop(10s));
+  EXPECT_EQ(daemon().unexpected_log(), "");
+  daemon_is_gone();
+  for (unsigned i = 0; i < kPairs; ++i) {
+    const std::string n = std::to_string(i);
+    EXPECT_FALSE(link_of("red" + n, "a" + n).exists) << n;
+    EXPECT_FALSE(link_of("blue" + n, "b" + n).exists) << n;
+  }
 }
 
 }  // namespace
