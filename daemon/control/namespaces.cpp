@@ -133,12 +133,21 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::hold(Netns netns, bool kept) {
   if (!monitor) return pass(std::move(monitor));
   auto held = std::make_shared<HeldNetns>(std::move(netns), std::move(*links), std::move(*monitor),
                                           nullptr, kept);
-  held->watch = loop_.watch(held->monitor.fd(), Loop::Event::readable,
+  held->watch = loop_.watch(held->monitor->fd(), Loop::Event::readable,
                             [this, raw = held.get()] { read_events(*raw); });
   held_[id] = held;
   if (const auto made = made_.find(id); made != made_.end()) made->second.held = held;
   check_soon(kSettle);
   return held;
+}
+
+void Namespaces::stop_listening() {
+  for (const auto& [id, weak] : held_) {
+    const auto held = weak.lock();
+    if (held == nullptr) continue;
+    held->watch.reset();
+    held->monitor.reset();
+  }
 }
 
 void Namespaces::check_soon(std::chrono::milliseconds delay) {
@@ -151,7 +160,7 @@ void Namespaces::read_events(HeldNetns& held) {
     // A change makes us look at the device as it is now: one look serves all that have waited.
     std::vector<LinkEvent> events;
     std::unordered_set<int> changed;
-    const auto more = held.monitor.read([&](const LinkEvent& event) {
+    const auto more = held.monitor->read([&](const LinkEvent& event) {
       if (event.kind != LinkEvent::Kind::changed || changed.insert(event.link.ifindex).second)
         events.push_back(event);
     });

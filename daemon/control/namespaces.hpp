@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,7 +24,7 @@ namespace vethd {
 struct HeldNetns {
   Netns netns;
   Links links;
-  LinkMonitor monitor;
+  std::optional<LinkMonitor> monitor;  // until stop_listening()
   Loop::WatchPtr watch;
   bool kept;  // has been seen with a name or a process
 };
@@ -43,6 +44,10 @@ class Namespaces {
   Result<std::shared_ptr<HeldNetns>> find(const config::NetnsRef& ref);
   /// The namespace a device was found in.
   Result<std::shared_ptr<HeldNetns>> adopt(Fd fd);
+
+  /// No more events, for the end: each event of any namespace costs the kernel a look at every
+  /// socket that listens, in whatever namespace it is.
+  void stop_listening();
 
   [[nodiscard]] NetnsId own() const { return own_; }
 

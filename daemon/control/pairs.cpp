@@ -351,6 +351,7 @@ void Pairs::forget(PairId id) {
 }
 
 void Pairs::close() {
+  namespaces_.stop_listening();
   std::unordered_set<HeldNetns*> seen;
   std::vector<Links*> namespaces;
   for (const auto& pair : pairs_) {
