@@ -14,7 +14,8 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-import plot
+import plot  # finds gnuplot.py, too
+import gnuplot
 import report
 
 PATHS = {"veth": {"kind": "veth"}, "floor": {"kind": "floor"}, "old": {"kind": "vethd"},
@@ -155,7 +156,7 @@ class Plots(unittest.TestCase):
 
     def test_gnuplot_draws_every_path_into_an_svg_file(self):
         if not shutil.which("gnuplot"):
-            self.skipTest(plot.MISSING)
+            self.skipTest(gnuplot.MISSING)
         with tempfile.TemporaryDirectory() as directory:
             source = Path(directory, "made-up.json")
             source.write_text(json.dumps(self.result()))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the raw files of run.sh into tables, one JSON file and its curves.
+"""Turns the raw files of run.sh into tables and one JSON file.
 
 A ratio is taken inside one repetition, where the lone pair and the one in the crowd were measured
 within seconds of each other; the median of those ratios is shown with their lowest and highest.
@@ -11,12 +11,8 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import plot  # noqa: E402
 
 LAYOUTS = {"shared": "all between the same two namespaces", "own": "a namespace for each end"}
 
@@ -76,12 +72,8 @@ def read_busy(directory, repeat):
     return busy, max(others)
 
 
-def triple(numbers):
-    return statistics.median(numbers), min(numbers), max(numbers)
-
-
 def spread(numbers, decimals):
-    middle, low, high = (f"{number:.{decimals}f}" for number in triple(numbers))
+    low, middle, high = (f"{f(numbers):.{decimals}f}" for f in (min, statistics.median, max))
     return f"{middle} ({low}-{high})"
 
 
@@ -129,25 +121,6 @@ def targets(costs, busy, counts):
         yield f"{'met   ' if holds else 'MISSED'}  {text}: {middle:.2f}"
 
 
-def curves(costs, busy):
-    def of(layout, key):
-        return [(count, triple(values)) for count, values in costs[layout][key].items()]
-
-    def both(key):
-        return {meaning: of(layout, key) for layout, meaning in LAYOUTS.items()}
-
-    def lines(title, unit, series, **options):
-        return plot.line_chart(title, "pairs", unit, series, log_x=True, **options)
-
-    yield "add", lines("Seconds until all pairs forward", "s", both("ready_s"), log_y=True)
-    yield "remove", lines("Seconds until the daemon has gone", "s", both("stop_s"), log_y=True)
-    yield "memory", lines("Resident memory", "MiB", both("resident_mib"))
-    yield "idle", lines("CPU of an idle daemon", "% of a CPU", both("idle_cpu_percent"))
-    yield "busy", plot.bar_chart(
-        "A busy pair in a crowd of idle ones", "crowd / lone",
-        {label: {"ratio": triple(busy[key]["ratio"])} for key, label, *_ in FIGURES})
-
-
 def machine():
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
                 if line.startswith("model name")), platform.machine())
@@ -172,7 +145,7 @@ def main():
     parser.add_argument("--pairs", nargs="+", type=int, required=True)
     parser.add_argument("--repeat", type=int, required=True)
     parser.add_argument("--source", required=True)
-    parser.add_argument("--out", required=True, help="path without .json")
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
 
@@ -196,10 +169,8 @@ def main():
     if args.quick:
         print("\nQuick run: trials are too short for these figures to be quoted.")
 
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = [out.with_name(out.name + ".json")]
-    written[0].write_text(json.dumps({
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(args.source),
         "machine": about,
@@ -210,10 +181,7 @@ def main():
         "busy": {"pairs": max(counts), "figures": busy},
         "targets": met,
     }, indent=1) + "\n")
-    for name, svg in curves(costs, busy):
-        written.append(out.with_name(f"{out.name}-{name}.svg"))
-        written[-1].write_text(svg)
-    print("\nwritten: " + ", ".join(os.path.relpath(file) for file in written))
+    print(f"\nwritten: {os.path.relpath(args.out)}")
 
 
 if __name__ == "__main__":

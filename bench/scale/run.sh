@@ -230,4 +230,9 @@ done
 progress ""
 
 python3 "$here/report.py" --raw "$work/raw" --pairs "${pairs[@]}" --repeat "$repeat" \
-  --source "$root" --out "$root/bench/results/$name" ${quick:+--quick}
+  --source "$root" --out "$root/bench/results/$name.json" ${quick:+--quick}
+if command -v gnuplot >/dev/null; then
+  python3 "$here/plot.py" "$root/bench/results/$name.json"
+else
+  echo "run.sh: no plots: gnuplot is missing; apt-get install gnuplot-nox, then plot.py RESULT.json" >&2
+fi
