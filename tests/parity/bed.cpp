@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -29,10 +28,6 @@ namespace vethd::parity {
 
 namespace json = boost::json;
 namespace fs = std::filesystem;
-using system_test::ip;
-using system_test::milliseconds;
-using system_test::run;
-using system_test::wait_until;
 using namespace std::chrono_literals;
 
 namespace {
@@ -110,15 +105,6 @@ std::vector<pid_t> napi_threads(const std::string& ifname) {
       found.push_back(std::stoi(entry.path().filename()));
   }
   return found;
-}
-
-bool all_threads_stopped(pid_t pid) {
-  const fs::path tasks = "/proc/" + std::to_string(pid) + "/task";
-  return std::ranges::all_of(fs::directory_iterator(tasks), [](const fs::directory_entry& task) {
-    std::string line;
-    std::getline(std::ifstream(task.path() / "stat"), line);
-    return line.size() > line.rfind(')') + 2 && line[line.rfind(')') + 2] == 'T';
-  });
 }
 
 std::string hex(std::uint64_t value, int digits, const char* prefix = "") {
@@ -270,11 +256,7 @@ void Bed::put(Side from, const Input& input) {
 /// vethd: what is sent while the daemon is stopped waits in the TAP and is read at once.
 void Bed::while_stopped(const std::function<void()>& send_all) {
   settle();
-  daemon_->process().signal(SIGSTOP);
-  const pid_t pid = daemon_->process().pid();
-  must(wait_until([&] { return all_threads_stopped(pid); }, kSoon, "a stopped daemon"));
-  send_all();
-  daemon_->process().signal(SIGCONT);
+  daemon_->while_stopped(send_all);
 }
 
 void Bed::send_together(const std::vector<Input>& inputs) {

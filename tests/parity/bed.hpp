@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "tests/parity/case.hpp"
-#include "tests/parity/sniffer.hpp"
 #include "tests/system/lib/daemon.hpp"
 #include "tests/system/lib/netns.hpp"
+#include "tests/system/lib/sniffer.hpp"
 #include "tests/system/lib/topology.hpp"
 
 namespace vethd::parity {

@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "tests/parity/packets.hpp"
+#include "tests/system/lib/crafted.hpp"
 
 namespace vethd::parity {
+
+// The cases are written in the words of the system tests' frames.
+using namespace system_test;  // NOLINT(google-build-using-namespace,google-global-names-in-headers)
 
 class Bed;
 

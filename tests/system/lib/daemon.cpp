@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 
 namespace vethd::system_test {
 
+namespace fs = std::filesystem;
 namespace json = boost::json;
 
 namespace {
@@ -33,6 +35,15 @@ bool is_complaint(std::string line) {
 std::vector<std::string> command(std::vector<std::string> program, const std::string& config) {
   program.insert(program.end(), {"--config", config});
   return program;
+}
+
+bool all_threads_stopped(pid_t pid) {
+  const fs::path tasks = "/proc/" + std::to_string(pid) + "/task";
+  return std::ranges::all_of(fs::directory_iterator(tasks), [](const fs::directory_entry& task) {
+    std::string line;
+    std::getline(std::ifstream(task.path() / "stat"), line);
+    return line.size() > line.rfind(')') + 2 && line[line.rfind(')') + 2] == 'T';
+  });
 }
 
 json::object ask(const char* what) {
@@ -75,6 +86,17 @@ Daemon::Daemon(const std::string& toml, std::vector<std::string> program)
     const std::string how = code ? "ended with exit code " + std::to_string(*code) : "is not ready";
     throw std::runtime_error("vethd " + how + ": " + process_.out() + process_.err());
   }
+}
+
+void Daemon::while_stopped(const std::function<void()>& act) {
+  struct Continue {
+    const Process& process;
+    ~Continue() { process.signal(SIGCONT); }
+  } const on_exit{process_};
+  process_.signal(SIGSTOP);
+  const auto stopped = [this] { return all_threads_stopped(process_.pid()); };
+  if (!wait_until(stopped, 5s, "a stopped daemon")) throw std::runtime_error("vethd does not stop");
+  act();
 }
 
 std::string Daemon::unexpected_log() const {

@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ class Daemon {
   Daemon(const std::string& toml, std::vector<std::string> program);
 
   [[nodiscard]] Process& process() { return process_; }
+
+  /// Runs act() while every thread of the daemon stands still. What is sent meanwhile waits in the
+  /// TAP and is read at once, so that frames surely meet.
+  void while_stopped(const std::function<void()>& act);
 
   /// A warning or error line that holds this text is part of the test.
   void allow_log(std::string text) { allowed_.push_back(std::move(text)); }

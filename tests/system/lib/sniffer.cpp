@@ -1,4 +1,4 @@
-#include "tests/parity/sniffer.hpp"
+#include "tests/system/lib/sniffer.hpp"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -13,7 +13,7 @@
 
 #include "tests/system/lib/netns.hpp"
 
-namespace vethd::parity {
+namespace vethd::system_test {
 
 namespace {
 
@@ -56,7 +56,7 @@ void put_tag_back(Captured& frame, const tpacket_auxdata& aux) {
 }  // namespace
 
 Sniffer::Sniffer(const std::string& netns, const std::string& ifname)
-    : socket_(system_test::inside(netns, [&] { return open_sniffer(ifname); })) {}
+    : socket_(inside(netns, [&] { return open_sniffer(ifname); })) {}
 
 void Sniffer::read() {
   for (int i = 0; i < kMostFrames; ++i) {
@@ -96,4 +96,4 @@ void Sniffer::read() {
   throw std::runtime_error("more frames than a case can mean");
 }
 
-}  // namespace vethd::parity
+}  // namespace vethd::system_test

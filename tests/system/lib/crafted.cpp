@@ -1,4 +1,4 @@
-#include "tests/parity/packets.hpp"
+#include "tests/system/lib/crafted.hpp"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -10,7 +10,7 @@
 
 #include "daemon/core/panic.hpp"
 
-namespace vethd::parity {
+namespace vethd::system_test {
 
 namespace {
 
@@ -214,4 +214,4 @@ Frame payload_of(const Frame& frame) {
           frame.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
-}  // namespace vethd::parity
+}  // namespace vethd::system_test

@@ -8,9 +8,7 @@
 
 #include "tests/system/lib/packet.hpp"
 
-namespace vethd::parity {
-
-using system_test::Frame;
+namespace vethd::system_test {
 
 /// struct virtio_net_hdr; no C++ compiler accepts linux/virtio_net.h (a field is named `class`).
 struct VnetHeader {
@@ -107,4 +105,4 @@ std::vector<std::uint8_t> timestamps(std::uint32_t value, std::uint32_t echo);
 /// behind the Ethernet header of anything else.
 Frame payload_of(const Frame& frame);
 
-}  // namespace vethd::parity
+}  // namespace vethd::system_test

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "daemon/core/fd.hpp"
-#include "tests/parity/packets.hpp"
+#include "tests/system/lib/crafted.hpp"
 #include "tests/system/lib/packet.hpp"
 
-namespace vethd::parity {
+namespace vethd::system_test {
 
 struct Captured {
-  system_test::Frame bytes;  // a VLAN tag that the kernel took out is put back in
+  Frame bytes;  // a VLAN tag that the kernel took out is put back in
   VnetHeader vnet{};
   std::uint8_t pkttype = 0;    // PACKET_*
   std::uint16_t protocol = 0;  // host order
@@ -36,4 +36,4 @@ class Sniffer {
   std::uint64_t sent_ = 0;
 };
 
-}  // namespace vethd::parity
+}  // namespace vethd::system_test
