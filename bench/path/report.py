@@ -8,13 +8,14 @@ the median of those ratios is shown with their lowest and highest.
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
+import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from provenance import commit, provenance  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -252,24 +253,6 @@ def judged_targets(path, values, ratios):
             yield f"{target.judge(middle):<12}  {path}: {target.text}: {middle:.2f}"
 
 
-def machine():
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), platform.machine())
-    return {
-        "cpu": cpu,
-        "cpus_online": os.cpu_count(),
-        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
-        "kernel": platform.release(),
-    }
-
-
-def commit(source):
-    """The commit measured, marked when the tree differs from it; None outside a repository."""
-    git = subprocess.run(["git", "-C", source, "describe", "--always", "--dirty", "--abbrev=12"],
-                         capture_output=True, text=True, check=False)
-    return git.stdout.strip() or None
-
-
 def described_path(text):
     """NAME:KIND:BUILD:KEYS of run.sh; a build is known by the commit of the tree around it."""
     name, kind, build, keys = text.split(":", 3)
@@ -312,7 +295,8 @@ def main():
                                     for results in raw.values())
     targets = [line for path, about in paths.items() if judged and about["kind"] == "vethd"
                for line in judged_targets(path, values, ratios)]
-    about = machine()
+    origin = provenance(args.source)
+    about = origin["machine"]
 
     print(f"{about['cpu']}, {about['cpus_online']} CPUs, Linux {about['kernel']}; "
           f"CPUs: {args.pinning}; {args.repeat} repetitions, median (lowest-highest)\n")
@@ -328,9 +312,7 @@ def main():
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(pretty({
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(args.source),
-        "machine": about,
+        **origin,
         "paths": paths,
         "pinning": args.pinning,
         "quick": args.quick,

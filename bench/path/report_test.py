@@ -1,8 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the arithmetic of report.py and of what plot.py draws, with made-up measurements.
-
-Writes a line per case, as tests/results.py reads them.
-"""
+"""Tests of the arithmetic of report.py and of what plot.py draws, with made-up measurements."""
 
 import json
 import shutil
@@ -14,7 +11,8 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-import plot  # finds gnuplot.py, too
+import plot  # finds cases.py and gnuplot.py, too
+import cases
 import gnuplot
 import report
 
@@ -169,28 +167,5 @@ class Plots(unittest.TestCase):
                 self.assertIn("NOT TO BE QUOTED", drawn)
 
 
-class Lines(unittest.TestResult):
-    """PASS, FAIL or SKIP, and why."""
-
-    def say(self, verdict, test, reason=""):
-        print(verdict, test.id().removeprefix("__main__."), reason)
-
-    def addSuccess(self, test):
-        self.say("PASS", test)
-
-    def addSkip(self, test, reason):
-        self.say("SKIP", test, reason)
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self.say("FAIL", test, " ".join(str(err[1]).split()))
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self.say("FAIL", test, repr(err[1]))
-
-
 if __name__ == "__main__":
-    outcome = Lines()
-    unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]).run(outcome)
-    sys.exit(not outcome.wasSuccessful())
+    cases.main()

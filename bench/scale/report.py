@@ -8,11 +8,12 @@ within seconds of each other; the median of those ratios is shown with their low
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
-from datetime import datetime, timezone
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from provenance import provenance  # noqa: E402
 
 LAYOUTS = {"shared": "all between the same two namespaces", "own": "a namespace for each end"}
 
@@ -121,24 +122,6 @@ def targets(costs, busy, counts):
         yield f"{'met   ' if holds else 'MISSED'}  {text}: {middle:.2f}"
 
 
-def machine():
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), platform.machine())
-    return {
-        "cpu": cpu,
-        "cpus_online": os.cpu_count(),
-        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
-        "kernel": platform.release(),
-    }
-
-
-def commit(source):
-    """The commit measured, marked when the tree differs from it; None outside a repository."""
-    git = subprocess.run(["git", "-C", source, "describe", "--always", "--dirty", "--abbrev=12"],
-                         capture_output=True, text=True, check=False)
-    return git.stdout.strip() or None
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--raw", type=Path, required=True)
@@ -154,7 +137,8 @@ def main():
     busy, others_cpus = read_busy(args.raw, args.repeat)
     disturbed = others_cpus > QUIET_CPUS
     met = [] if args.quick or disturbed else list(targets(costs, busy, counts))
-    about = machine()
+    origin = provenance(args.source)
+    about = origin["machine"]
 
     print(f"{about['cpu']}, {about['cpus_online']} CPUs, Linux {about['kernel']}; "
           f"{args.repeat} repetitions, median (lowest-highest)")
@@ -171,9 +155,7 @@ def main():
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(args.source),
-        "machine": about,
+        **origin,
         "quick": args.quick,
         "repetitions": args.repeat,
         "others_cpus": others_cpus,

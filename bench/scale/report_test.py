@@ -11,7 +11,8 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-import plot  # finds gnuplot.py, too
+import plot  # finds cases.py and gnuplot.py, too
+import cases
 import gnuplot
 import report
 
@@ -90,4 +91,4 @@ class Report(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    cases.main()

@@ -6,12 +6,11 @@ What goes through its batch in a loop is shown less the empty loop.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from provenance import output_of, provenance  # noqa: E402
 
 BATCH = 64  # kBatch of subject.hpp
 LOOP = "loop"
@@ -75,17 +74,6 @@ def table(times, instructions):
         for name, ns, count, note in rows)
 
 
-def machine():
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), platform.machine())
-    return {"cpu": cpu, "cpus_online": os.cpu_count(), "kernel": platform.release()}
-
-
-def output_of(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip().split("\n")[0] or None
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--times", type=Path, required=True)
@@ -98,7 +86,8 @@ def main():
     times, looped = read_times(args.times)
     times = less_loop(times, looped)
     instructions = less_loop(read_instructions(args.instructions, args.batches), looped)
-    about = machine()
+    origin = provenance(args.source)
+    about = origin["machine"]
     compiler = output_of("c++", "--version")
     taken = instructions[DEFAULT_PATH]
     met = taken <= MOST_INSTRUCTIONS
@@ -108,10 +97,7 @@ def main():
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": output_of("git", "-C", args.source, "describe", "--always", "--dirty",
-                            "--abbrev=12"),
-        "machine": about,
+        **origin,
         "compiler": compiler,
         "batch_frames": BATCH,
         "ns_per_frame": {name: round(value, 2) for name, value in times.items()},
