@@ -1,6 +1,7 @@
 #include "daemon/pipeline/coalesce.hpp"
 
 #include <optional>
+#include <utility>
 
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/headers.hpp"
@@ -77,13 +78,11 @@ class Pending {
 
 }  // namespace
 
-void coalesce(FrameList& leaving, FrameList& out, const Device& receiver, const Arena& arena) {
-  if (leaving.size() < 2 || !receiver.coalesce || receiver.gro || receiver.has_xdp) {
-    out.splice(leaving);
-    return;
-  }
-  Pending pending(receiver, arena, out);
-  while (Frame* frame = leaving.pop()) pending.offer(*frame);
+void coalesce(FrameList& leaving, const Device& receiver, const Arena& arena) {
+  if (leaving.size() < 2 || !receiver.coalesce || receiver.gro || receiver.has_xdp) return;
+  FrameList frames(std::move(leaving));
+  Pending pending(receiver, arena, leaving);
+  while (Frame* frame = frames.pop()) pending.offer(*frame);
   pending.close();
 }
 

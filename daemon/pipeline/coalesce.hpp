@@ -14,14 +14,14 @@ namespace vethd {
 inline constexpr GroRules kCoalesceRules{
     .cwr_compared = true, .constant_id_needs_df = true, .udp_network_compared = true};
 
-/// Moves all frames from `leaving`, which go to one endpoint, to `out`, in order. A frame that
-/// follows on the one before it joins its chain.
+/// Of frames that go to one endpoint, in order: one that follows on the frame before it joins its
+/// chain.
 ///
 /// This is no GRO and emulates nothing: the ledger goes on counting the frames that there were, and
 /// a receiver with GRO or an XDP program gets its frames as those leave them. Streams, datagrams
 /// and order stay what they were; no frame overtakes another, whatever its flow.
 ///
 /// Never  allocates, reads a clock, or makes a system call; changes a frame that stays alone.
-void coalesce(FrameList& leaving, FrameList& out, const Device& receiver, const Arena& arena);
+void coalesce(FrameList& leaving, const Device& receiver, const Arena& arena);
 
 }  // namespace vethd

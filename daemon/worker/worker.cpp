@@ -201,9 +201,8 @@ void Worker::transmit() {
 }
 
 void Worker::transmit(FrameList& run, Endpoint& target) {
-  FrameList frames(Holder::transmit);
-  coalesce(run, frames, paths_[run.front()->path.value]->peer, pool_.arena());
-  target.transmit(frames);
+  coalesce(run, paths_[run.front()->path.value]->peer, pool_.arena());
+  target.transmit(run);
 }
 
 Endpoint& Worker::egress(const Frame& frame) {
