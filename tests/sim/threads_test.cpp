@@ -70,12 +70,16 @@ class Asker final : public Control {
   std::array<WorkerSnapshot::Direction, 2> cut_;
 };
 
+constexpr std::chrono::microseconds kBusyPoll{200};
+
 struct Setting {
   std::uint32_t workers;
   bool gro;  // frames pass a receive queue and its GRO before RPS has them
+  std::chrono::microseconds busy_poll{0};
 };
 std::ostream& operator<<(std::ostream& out, const Setting& setting) {
-  return out << setting.workers << (setting.gro ? " gro" : "");
+  return out << setting.workers << (setting.gro ? " gro" : "")
+             << (setting.busy_poll.count() > 0 ? " busy" : "");
 }
 
 /// One pair, RPS over all workers at both ends, a thread for each worker and each sender.
@@ -113,7 +117,8 @@ class Threads : public testing::TestWithParam<Setting> {
                 .machines = {&machine_},
                 .io = *ios_[cpu],
                 .mailbox = *mailboxes_[cpu],
-                .control = asker_})
+                .control = asker_,
+                .busy_poll = GetParam().busy_poll})
             .run();
       });
     EXPECT_TRUE(asker_.wait()) << "every worker starts";
@@ -267,7 +272,7 @@ TEST_P(Threads, LoseNoWakeUp) {
 
 INSTANTIATE_TEST_SUITE_P(Workers, Threads,
                          testing::Values(Setting{2, false}, Setting{3, false}, Setting{2, true},
-                                         Setting{3, true}));
+                                         Setting{3, true}, Setting{2, false, kBusyPoll}));
 
 }  // namespace
 }  // namespace vethd::sim

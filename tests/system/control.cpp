@@ -64,6 +64,39 @@ TEST_F(Control, CountsTheFramesThatPassed) {
             number(after, "tx_frames"));
 }
 
+/// A counter of the workers, all of them together.
+std::uint64_t of_workers(const std::string& name) {
+  std::uint64_t sum = 0;
+  const auto answer = stats();
+  for (const json::value& worker : answer.at("workers").as_array())
+    sum += number(worker.as_object(), name);
+  return sum;
+}
+
+TEST_F(Control, CountsHowOftenWorkersLookedOnBeforeTheySlept) {
+  start({.pairs = {red_to_blue()}, .busy_poll_usecs = 1000});
+  // Answers come at once, so sleeps are short and looking on pays, unless others want the CPU.
+  const auto pays = [] {
+    return pings("red", "-4 -f -c 200 192.168.1.2") && of_workers("busy_poll_hits") > 0;
+  };
+  EXPECT_TRUE(wait_until(pays, 20s, "a look that found something"));
+  EXPECT_GE(of_workers("busy_polls"), of_workers("busy_poll_hits"));
+  // Idle costs nothing: soon nobody looks any more, though each question wakes the workers.
+  std::uint64_t looks = of_workers("busy_polls");
+  const auto left_off = [&] {
+    const std::uint64_t now = of_workers("busy_polls");
+    return std::exchange(looks, now) == now;
+  };
+  EXPECT_TRUE(wait_until(left_off, 5s, "the workers to sleep at once again"));
+}
+
+TEST_F(Control, WorkersSleepAtOnceByDefault) {
+  start({.pairs = {red_to_blue()}});
+  ASSERT_TRUE(pings("red", "-4 -f -c 200 192.168.1.2"));
+  EXPECT_EQ(of_workers("busy_polls"), 0U);
+  EXPECT_GT(of_workers("sleeps"), 0U);
+}
+
 TEST_F(Control, PrintsTablesForPeople) {
   start({.pairs = {red_to_blue()}});
   for (const char* what : {"show", "stats"}) {

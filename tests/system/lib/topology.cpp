@@ -73,6 +73,7 @@ std::string to_toml(const Topology& topology) {
   std::ostringstream toml;
   toml << "[daemon]\nworkers = " << topology.workers
        << "\ncreate_netns = " << (topology.create_netns ? "true" : "false")
+       << "\nbusy_poll_usecs = " << topology.busy_poll_usecs
        << "\ncontrol_socket = \"/run/vethd/vethd.sock\"\n\n"
        << topology.softnet << '\n';
   for (const Pair& pair : topology.pairs) {

@@ -32,6 +32,7 @@ struct Topology {
   std::string softnet = {};  // [softnet] tables, as they stand in the file
   unsigned workers = 2;
   bool create_netns = false;
+  unsigned busy_poll_usecs = 0;
 };
 
 /// The daemon's configuration file.
