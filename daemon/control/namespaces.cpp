@@ -161,8 +161,10 @@ void Namespaces::read_events(HeldNetns& held) {
     std::vector<LinkEvent> events;
     std::unordered_set<int> changed;
     const auto more = held.monitor->read([&](const LinkEvent& event) {
-      if (event.kind != LinkEvent::Kind::changed || changed.insert(event.link.ifindex).second)
-        events.push_back(event);
+      // But not before it was gone: what comes after that may be news of another.
+      const bool is_change = event.kind == LinkEvent::Kind::changed;
+      if (!is_change) changed.erase(event.link.ifindex);
+      if (!is_change || changed.insert(event.link.ifindex).second) events.push_back(event);
     });
     for (const LinkEvent& event : events) on_link_(held, event);
     if (!more) spdlog::error("{}", more.error().text());
