@@ -1,9 +1,7 @@
 #include "tests/system/lib/packet.hpp"
 
-#include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -13,6 +11,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "tests/system/lib/af_packet.hpp"
 #include "tests/system/lib/netns.hpp"
 
 namespace vethd::system_test {
@@ -22,7 +21,7 @@ namespace {
 constexpr std::size_t kAddresses = 12;       // two MAC addresses
 constexpr std::size_t kTag = 4;              // 802.1Q
 constexpr std::uint16_t kTestType = 0x88b5;  // IEEE 802: local experimental EtherType 1
-constexpr std::size_t kLargestFrame = 65535 + ETH_HLEN + kTag;
+constexpr int kReceiveBufferBytes = 8 << 20;
 
 std::uint16_t be16(const Frame& frame, std::size_t at) {
   return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
@@ -34,37 +33,6 @@ std::optional<std::size_t> payload_of(const Frame& frame) {
   if (frame.size() >= ETH_HLEN + kTag && be16(frame, type_at) == ETH_P_8021Q) type_at += kTag;
   if (frame.size() < type_at + 2 || be16(frame, type_at) != kTestType) return std::nullopt;
   return type_at + 2;
-}
-
-void put_tag_back(Frame& frame, const tpacket_auxdata& aux) {
-  if ((aux.tp_status & TP_STATUS_VLAN_VALID) == 0) return;
-  const std::array<std::uint16_t, 2> tag = {htons(aux.tp_vlan_tpid), htons(aux.tp_vlan_tci)};
-  std::array<std::uint8_t, kTag> bytes{};
-  std::memcpy(bytes.data(), tag.data(), kTag);
-  frame.insert(frame.begin() + kAddresses, bytes.begin(), bytes.end());
-}
-
-Fd open_packet_socket(const std::string& ifname) {
-  // Protocol 0 until bind: nothing of another device gets in.
-  Fd socket{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
-  const unsigned ifindex = ::if_nametoindex(ifname.c_str());
-  const sockaddr_ll where{.sll_family = AF_PACKET,
-                          .sll_protocol = htons(ETH_P_ALL),
-                          .sll_ifindex = static_cast<int>(ifindex),
-                          .sll_hatype = 0,
-                          .sll_pkttype = 0,
-                          .sll_halen = 0,
-                          .sll_addr = {}};
-  const int on = 1;
-  const int buffer_bytes = 8 << 20;
-  const bool ready =
-      socket.is_open() && ifindex != 0 &&
-      ::setsockopt(socket.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) == 0 &&
-      ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof buffer_bytes) ==
-          0 &&
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0;
-  if (!ready) throw std::system_error(errno, std::generic_category(), "packet socket on " + ifname);
-  return socket;
 }
 
 }  // namespace
@@ -103,7 +71,9 @@ std::optional<std::uint32_t> seed_of(const Frame& frame) {
 }
 
 PacketSocket::PacketSocket(const std::string& netns, const std::string& ifname)
-    : socket_(inside(netns, [&] { return open_packet_socket(ifname); })) {}
+    : socket_(inside(netns, [&] {
+        return open_packet_socket(ifname, kReceiveBufferBytes, InFront::nothing);
+      })) {}
 
 Result<void> PacketSocket::send(std::span<const std::uint8_t> frame) const {
   if (::send(socket_.get(), frame.data(), frame.size(), 0) < 0) return fail("send a raw frame");
@@ -133,12 +103,7 @@ std::optional<Frame> PacketSocket::receive(milliseconds limit) const {
     const ssize_t n = ::recvmsg(socket_.get(), &message, 0);
     if (n < 0 || from.sll_pkttype == PACKET_OUTGOING) continue;
     frame.resize(static_cast<std::size_t>(n));
-    if (const cmsghdr* c = CMSG_FIRSTHDR(&message);
-        c != nullptr && c->cmsg_type == PACKET_AUXDATA) {
-      tpacket_auxdata aux{};
-      std::memcpy(&aux, CMSG_DATA(c), sizeof aux);
-      put_tag_back(frame, aux);
-    }
+    take_auxdata(message, frame);
     if (payload_of(frame)) return frame;
   }
 }
