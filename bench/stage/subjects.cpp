@@ -4,6 +4,7 @@
 
 #include "bench/stage/subject.hpp"
 #include "daemon/core/panic.hpp"
+#include "daemon/pipeline/coalesce.hpp"
 #include "daemon/pipeline/eth.hpp"
 #include "daemon/pipeline/forward.hpp"
 #include "daemon/pipeline/gro.hpp"
@@ -249,6 +250,33 @@ class GroMerge final : public Subject {
   Gro gro_;
 };
 
+/// What leaves to be written: of one flow, all of it one write; each of another flow, none to
+/// merge.
+template <bool one_flow>
+class Coalesce final : public Subject {
+ public:
+  Coalesce() : Subject(one_flow ? small_stream() : small_frames()) {
+    receiver_.coalesce = receiver_.udp_super_frames = true;
+  }
+  void run() override {
+    for (Frame* const frame : batch_) delivered_.push(*frame);
+    coalesce(delivered_, receiver_, frames_.arena());
+  }
+
+ private:
+  static std::vector<Packet> small_stream() {
+    std::vector<Packet> packets;
+    Spec spec = small_frame();
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      packets.push_back(test::build(spec));
+      spec = test::following(spec);
+    }
+    return packets;
+  }
+
+  Device receiver_;
+};
+
 /// A TCP super-frame into as many segments as a batch has frames.
 class Segment final : public Subject {
  public:
@@ -360,6 +388,8 @@ const std::array<Entry, kSubjects>& subjects() {
       {"gro/tcp", false, make<GroMerge<true>>},
       {"gro/udp", false, make<GroMerge<false>>},
       {"segment/tcp", false, make<Segment>},
+      {"coalesce/one flow", false, make<Coalesce<true>>},
+      {"coalesce/flows", false, make<Coalesce<false>>},
       {"path", true, make<BurstPath>},
       {"path/inline", true, make<InlinePath>},
       {"path/lists", false, make<PathWithLists>},
