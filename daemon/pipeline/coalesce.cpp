@@ -44,7 +44,7 @@ class Pending {
   };
 
   [[nodiscard]] std::optional<Headers> headers_of(const Frame& frame) const {
-    if (frame.meta.gso_type != 0) return std::nullopt;
+    if (frame.meta.gso_type != 0 || frame.frags != 0) return std::nullopt;
     auto headers = find_headers(arena_.bytes_of(frame), frame.len);
     if (headers && !headers->tcp && !udp_) return std::nullopt;
     return headers;

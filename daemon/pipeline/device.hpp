@@ -34,6 +34,9 @@ struct Device {
   // What it takes beyond what a veth would.
   bool coalesce = false;          // frames that leave in a row may be written as one
   bool udp_super_frames = false;  // so may datagrams
+  // What it takes less: a network card behind AF_XDP.
+  bool plain_frames = false;    // no super-frames, no unfinished checksums
+  bool mute_checksums = false;  // gives unfinished ones without a word: a device in software
 
   std::vector<CpuId> rps_cpus;     // ascending, as rps_cpus keeps them; empty: no map
   std::uint32_t rps_flow_cnt = 0;  // per rx queue, a power of two; 0: no flow table

@@ -8,7 +8,7 @@
 namespace vethd {
 
 // X(name, kind, unit, help). The kind says where the row stands in the sum
-//   rx = tx + merged + drop + in flight:
+//   rx + split = tx + merged + drop + in flight:
 // `entered` and `left` are its sides, every `drop` is a way to leave, `other` stands outside.
 #define VETHD_LEDGER(X)                                                                         \
   X(rx_frames, entered, "frames", "read from the endpoint")                                     \
@@ -35,12 +35,21 @@ namespace vethd {
   X(drop_napi_disabled, drop, "frames",                                                         \
     "veth_napi_del: in the ring or in GRO when NAPI was switched off")                          \
   X(merged_frames, left, "frames", "napi_gro_receive: joined the frame before it")              \
+  X(split_frames, entered, "frames",                                                            \
+    "skb_gso_segment: segments of super-frames, but the first of each, for a network card")     \
+  X(drop_not_segmentable, drop, "frames",                                                       \
+    "skb_gso_segment: a super-frame whose headers and description do not match")                \
+  X(drop_bad_csum_start, drop, "frames",                                                        \
+    "skb_checksum_help: a checksum to be finished outside the frame")                           \
+  X(drop_no_chunk, drop, "frames", "segments for which the arena had no chunk")                 \
+  X(drop_too_long, drop, "frames", "longer than a network card's chunk holds")                  \
   X(drop_write_eio, drop, "frames", "endpoint refused: EIO, the device is down")                \
   X(drop_write_einval, drop, "frames", "endpoint refused: EINVAL, offload description invalid") \
   X(drop_write_enobufs, drop, "frames", "endpoint refused: ENOBUFS")                            \
   X(drop_write_enomem, drop, "frames", "endpoint refused: ENOMEM")                              \
   X(drop_write_ebadfd, drop, "frames", "endpoint refused: EBADFD, the device is gone")          \
   X(drop_write_eagain, drop, "frames", "endpoint refused: EAGAIN, its buffer is full")          \
+  X(drop_tx_ring_full, drop, "frames", "AF_XDP: no room in the tx ring")                        \
   X(drop_write_other, drop, "frames", "endpoint refused, with another errno")                   \
   X(drop_removed, drop, "frames", "in flight when the pair was removed")                        \
   X(tx_frames, left, "frames", "written to the peer's endpoint")                                \
@@ -67,6 +76,7 @@ struct Counters {
   X(process_queue, "claimed by a poll that has not delivered it yet") \
   X(handover, "on its way to another CPU's backlog")                  \
   X(transmit, "delivered, not yet given to the endpoint")             \
+  X(outbound, "delivered, on its way to the endpoint's worker")       \
   X(pending_write, "given to the endpoint, not yet written")
 
 struct InFlight {
