@@ -28,7 +28,7 @@
 #include "daemon/ring/support.hpp"
 #include "daemon/worker/exchange.hpp"
 #include "daemon/worker/worker.hpp"
-#include "drivers/tap/tap_io.hpp"
+#include "drivers/uring/uring_io.hpp"
 #include "xdp/log.hpp"
 #include "xdp/object.hpp"
 
@@ -78,7 +78,7 @@ class Daemon {
     auto arena = Arena::create(plan_arena(config_.daemon.memory_bytes, workers));
     if (!arena) return pass(std::move(arena));
     arena_.emplace(std::move(*arena));
-    exchange_.emplace(workers, arena_->plan().frames_per_worker());
+    exchange_.emplace(workers, arena_->plan().frames_per_worker(), /*handed_on=*/false);
 
     for (std::uint32_t i = 0; i < config_.machines.size(); ++i) {
       auto key = random_key();
@@ -95,12 +95,12 @@ class Daemon {
     }
     for (std::size_t i = 0; i < workers; ++i) {
       pools_.push_back(std::make_unique<FramePool>(*arena_, i));
-      auto io = TapIo::create(support_, *pools_.back());
+      auto io = UringIo::create(support_, *pools_.back());
       if (!io) return pass(std::move(io));
       ios_.push_back(std::move(*io));
       mailboxes_.push_back(std::make_unique<Mailbox>(kMailboxMails));
     }
-    std::vector<const TapIo*> peers;
+    std::vector<const UringIo*> peers;
     for (const auto& io : ios_) peers.push_back(io.get());
     for (const auto& io : ios_) io->set_peers(peers);
     spdlog::info("{} workers, arena of {} MiB: {} landing buffers and {} chunks each", workers,
@@ -234,7 +234,7 @@ class Daemon {
   std::optional<Exchange> exchange_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<std::unique_ptr<FramePool>> pools_;
-  std::vector<std::unique_ptr<TapIo>> ios_;
+  std::vector<std::unique_ptr<UringIo>> ios_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   Loop loop_;
   std::optional<WorkerSet> workers_;

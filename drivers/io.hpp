@@ -12,12 +12,14 @@
 
 namespace vethd {
 
-/// What to attach: one queue of a TAP. The descriptor stays open until after detach().
+/// What to attach: one queue of a device. The descriptor stays open until after detach().
 struct EndpointSetup {
   int fd = -1;
   PathId path;  // direction of the frames that enter here
   QueueId queue;
-  bool reads = false;  // this worker reads it; any worker may write
+  CpuId owner{};       // the worker that reads it
+  bool reads = false;  // it is this one
+  bool shared = true;  // every worker may write, not only the owner
 };
 
 /// Reading from an endpoint has ended for good.
@@ -69,7 +71,10 @@ class Io {
   /// Reading stops until resume_reading(); what has arrived, and what arrives meanwhile, stays.
   virtual void pause_reading(Endpoint& endpoint) = 0;
   virtual void resume_reading(Endpoint& endpoint) = 0;
-  /// Forgets a quiet endpoint.
+  /// Touches the device of a quiet endpoint no more. What is transmitted from here on ends as
+  /// ECANCELED at detach().
+  virtual void abandon(Endpoint& endpoint) = 0;
+  /// Forgets an abandoned endpoint.
   virtual void detach(Endpoint& endpoint) = 0;
 
   /// Makes another worker return from wait().

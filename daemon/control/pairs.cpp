@@ -148,11 +148,14 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
                      .endpoints = {}};
         for (const Side side : kSides) {
           const Tap& tap = *pair.end(side).tap;
-          for (std::uint32_t i = 0; i < tap.queues(); ++i)
+          for (std::uint32_t i = 0; i < tap.queues(); ++i) {
+            const CpuId owner{(pair.id.value + i) % workers};
             mail.endpoints.push_back({.fd = tap.queue(i),
                                       .path = path_from(pair.id, side),
                                       .queue = {static_cast<std::uint16_t>(i)},
-                                      .reads = (pair.id.value + i) % workers == worker.value});
+                                      .owner = owner,
+                                      .reads = owner == worker});
+          }
         }
         return mail;
       },
@@ -339,7 +342,9 @@ void Pairs::remove(VethPair& pair, const std::string& why) {
   finish_open(pair, fail(why, "leave its devices and namespaces alone while it starts", ENODEV));
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {
-    workers_.tell(RemovePair{id}, [this, id](const auto&) { forget(id); });
+    workers_.tell(RemovePair{id}, [this, id](const auto&) {
+      workers_.tell(ForgetPair{id}, [this, id](const auto&) { forget(id); });
+    });
   });
 }
 

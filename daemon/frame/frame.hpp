@@ -18,6 +18,7 @@ enum class Holder : std::uint8_t {
   input_pkt_queue,  // softnet_data: arrivals not yet claimed by a poll
   process_queue,    // softnet_data: claimed by the running poll
   handover,         // on its way to another CPU's input_pkt_queue
+  outbound,         // delivered, on its way to the worker that owns the endpoint
   napi_ring,        // veth_rq: sent to a receiver that polls
   gro_hold,         // waits in a NAPI's GRO table for more of its flow
   fragment,         // on the chain of a merged frame; goes wherever that goes

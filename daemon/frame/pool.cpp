@@ -45,21 +45,30 @@ Frame& FramePool::wrap_landing(FrameAddr addr, std::uint32_t len) {
   return frame;
 }
 
+FrameAddr FramePool::take_empty_chunk() {
+  invariant(!chunks_.empty(), "chunks are taken only when there are some");
+  const FrameAddr start = chunks_.back();
+  chunks_.pop_back();
+  return start;
+}
+
+Frame& FramePool::wrap_chunk(FrameAddr addr, std::uint32_t len) {
+  Frame& frame = take_frame();
+  frame.addr = addr;
+  frame.len = len;
+  frame.buffer = Buffer::chunk;
+  return frame;
+}
+
 Frame* FramePool::take_chunk() {
   if (chunks_.empty()) return nullptr;
-  Frame& frame = take_frame();
-  frame.addr = {chunks_.back().value + kChunkHeadroom};
-  frame.len = 0;
-  frame.buffer = Buffer::chunk;
-  chunks_.pop_back();
-  return &frame;
+  return &wrap_chunk({take_empty_chunk().value + kChunkHeadroom}, 0);
 }
 
 bool FramePool::park(Frame& frame) {
   const std::uint32_t bytes = frame.linear_bytes();
   if (frame.buffer != Buffer::landing || bytes > kChunkFrameBytes || chunks_.empty()) return false;
-  const FrameAddr target{chunks_.back().value + kChunkHeadroom};
-  chunks_.pop_back();
+  const FrameAddr target{take_empty_chunk().value + kChunkHeadroom};
   std::memcpy(arena_.at(target), arena_.bytes_of(frame), bytes);
   release_buffer(frame);
   frame.addr = target;
@@ -73,7 +82,7 @@ void FramePool::release_buffer(const Frame& frame) {
     --landings_held_;
   } else {
     // Partitions and landing buffers are whole pages, so a chunk starts where a page does.
-    chunks_.push_back({frame.addr.value / kChunkBytes * kChunkBytes});
+    return_chunk(frame.addr);
   }
 }
 

@@ -32,6 +32,14 @@ class FramePool {
   /// A frame over bytes the kernel has just put into a landing buffer taken before.
   Frame& wrap_landing(FrameAddr addr, std::uint32_t len);
 
+  /// A chunk for a device to receive into.
+  [[nodiscard]] bool has_chunk() const { return !chunks_.empty(); }
+  FrameAddr take_empty_chunk();
+  /// addr: anywhere in it.
+  void return_chunk(FrameAddr addr) { chunks_.push_back({addr.value / kChunkBytes * kChunkBytes}); }
+  /// A frame over bytes that a device has just put into a chunk taken before.
+  Frame& wrap_chunk(FrameAddr addr, std::uint32_t len);
+
   /// A frame with an empty chunk, or nullptr when the arena is exhausted.
   Frame* take_chunk();
 

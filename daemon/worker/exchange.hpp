@@ -14,23 +14,27 @@ namespace vethd {
 
 /// A single-producer, single-consumer queue in each direction between each two workers.
 ///
-/// Shape  a frame is handed over by the worker it belongs to and comes home to it, so a queue that
-///        holds every frame of a worker, and one marker, is never full.
+/// Shape  a frame is handed to a backlog by the worker it belongs to, and comes home to it. With
+///        endpoints that only their owner may write to it can be handed on once more, by any
+///        worker. A queue that holds all frames that may pass it, and one marker, is never full.
 class Exchange {
  public:
   using Lane = SpscQueue<Frame*>;
 
-  Exchange(std::size_t workers, std::size_t frames_per_worker) : workers_(workers) {
-    const std::size_t frames = frames_per_worker + 1;
+  /// handed_on: whether endpoints exist that only their owner may write to.
+  Exchange(std::size_t workers, std::size_t frames_per_worker, bool handed_on) : workers_(workers) {
+    const std::size_t homeward = frames_per_worker;
+    const std::size_t handover = (handed_on ? workers : 1) * frames_per_worker + 1;
     starved_ = std::make_unique<Starved[]>(workers);
     lanes_.reserve(workers * workers);
     for (std::size_t i = 0; i < workers * workers; ++i)
-      lanes_.push_back(i / workers == i % workers ? nullptr : std::make_unique<Pair>(frames));
+      lanes_.push_back(i / workers == i % workers ? nullptr
+                                                  : std::make_unique<Pair>(handover, homeward));
   }
 
   [[nodiscard]] std::size_t workers() const { return workers_; }
 
-  /// Frames on their way into target's backlog; source pushes, target pops.
+  /// Frames on their way into target's backlog or endpoints; source pushes, target pops.
   Lane& handover(CpuId source, CpuId target) { return at(source, target).handover; }
   /// Empty frames that source has done with, going home to target.
   Lane& homeward(CpuId source, CpuId target) { return at(source, target).homeward; }
@@ -45,7 +49,8 @@ class Exchange {
     std::atomic<bool> flag{false};
   };
   struct Pair {
-    explicit Pair(std::size_t frames) : handover(frames), homeward(frames) {}
+    Pair(std::size_t to_hand_over, std::size_t to_come_home)
+        : handover(to_hand_over), homeward(to_come_home) {}
     Lane handover;
     Lane homeward;
   };

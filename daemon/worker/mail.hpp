@@ -48,9 +48,15 @@ struct StopReading {
   PairId pair;
 };
 
-/// Second half, when no worker reads any more: frames still in the path are dropped as `removed`,
-/// and the endpoints are forgotten once nothing is in flight on them.
+/// Then, when no worker reads any more: frames still in the path are dropped as `removed`, and once
+/// the kernel has done with what was written nothing touches the devices.
 struct RemovePair {
+  PairId pair;
+};
+
+/// Last, when AF_XDP sockets are closed and no worker has anything on its way to another: endpoints
+/// are forgotten, and what the sockets had comes home.
+struct ForgetPair {
   PairId pair;
 };
 
@@ -70,7 +76,9 @@ struct MailAnswer {
 
 struct Mail {
   std::uint64_t serial = 0;
-  std::variant<AddPair, SetDevice, SetSysctls, StopReading, RemovePair, TakeSnapshot, Stop> what;
+  std::variant<AddPair, SetDevice, SetSysctls, StopReading, RemovePair, ForgetPair, TakeSnapshot,
+               Stop>
+      what;
 };
 
 /// Something the worker has to say unasked: an endpoint cannot be read any more.

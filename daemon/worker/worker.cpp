@@ -7,6 +7,8 @@
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/coalesce.hpp"
 #include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/rx_csum.hpp"
+#include "daemon/pipeline/validate_xmit.hpp"
 
 namespace vethd {
 
@@ -18,6 +20,7 @@ Worker::Worker(const WorkerParts& parts)
       clock_(parts.clock),
       context_{.clock = parts.clock, .outside = *this, .delivered = delivered_},
       sent_home_to_(parts.exchange.workers(), false),
+      handed_on_to_(parts.exchange.workers(), false),
       busy_poll_(parts.busy_poll),
       mailbox_(parts.mailbox),
       control_(parts.control),
@@ -115,12 +118,18 @@ void Worker::take_handover() {
         take_marker({other});
         continue;
       }
-      if (cut_ && cut_->marker_missing[other])
-        ++cut_->share->paths[frame.path.value].in_flight.handover;
+      const bool outbound = frame.holder == Holder::outbound;
+      if (cut_ && cut_->marker_missing[other]) {
+        InFlight& in_flight = cut_->share->paths[frame.path.value].in_flight;
+        ++(outbound ? in_flight.outbound : in_flight.handover);
+      }
       frame.holder = Holder::in_hand;
       invariant(frame.path.value < paths_.size() && paths_[frame.path.value] != nullptr,
                 "a path is known to all workers before it is used");
-      paths_[frame.path.value]->softnet->enqueue_remote(frame);
+      if (outbound)
+        delivered_.push(frame);
+      else
+        paths_[frame.path.value]->softnet->enqueue_remote(frame);
     }
   }
 }
@@ -130,6 +139,8 @@ void Worker::receive() {
   for (Endpoint* source : ready) {
     source->receive(received_, kReceiveBatch);
     Path& path = *paths_[source->path().value];
+    if (path.dev.mute_checksums)
+      received_.for_each([this](Frame& frame) { mark_unfinished_checksum(frame, pool_.arena()); });
     forward_batch(path, *source);
     path.softnet->do_softirq(context_);
   }
@@ -192,30 +203,54 @@ void Worker::transmit() {
   FrameList run(Holder::transmit);  // frames in a row for the same endpoint
   Endpoint* target = nullptr;
   while (Frame* frame = delivered_.pop()) {
-    Endpoint& next = egress(*frame);
-    if (target != nullptr && target != &next) transmit(run, *target);
-    target = &next;
+    const PortQueue& next = egress(*frame);
+    if (next.endpoint == nullptr) {
+      hand_on(*frame, next.owner);
+      continue;
+    }
+    if (target != nullptr && target != next.endpoint) transmit(run, *target);
+    target = next.endpoint;
     run.push(*frame);
   }
   if (target != nullptr) transmit(run, *target);
 }
 
 void Worker::transmit(FrameList& run, Endpoint& target) {
-  coalesce(run, paths_[run.front()->path.value]->peer, pool_.arena());
+  Path& path = *paths_[run.front()->path.value];
+  if (path.peer.plain_frames) {
+    FrameList spent(Holder::transmit);
+    validate_xmit(run, pool_, path.counters, spent);
+    while (Frame* frame = spent.pop()) release(*frame);
+  } else {
+    coalesce(run, path.peer, pool_.arena());
+  }
   target.transmit(run);
 }
 
-Endpoint& Worker::egress(const Frame& frame) {
+const Worker::PortQueue& Worker::egress(const Frame& frame) {
   const Side entry = entry_of(frame.path);
-  const Side side = broken(Stage::delivery) ? entry : peer_of(entry);
-  const auto& queues = ports_[pair_of(frame.path).value].queues[static_cast<std::size_t>(side)];
-  if (queues.size() == 1) return *queues.front();
+  const auto side = static_cast<std::size_t>(broken(Stage::delivery) ? entry : peer_of(entry));
+  const Port& port = ports_[pair_of(frame.path).value];
+  const auto& queues = port.queues[side];
+  if (queues.size() == 1) return queues.front();
+  // Where only the owner may write, its own queue saves the way: the backlog has put all of a flow
+  // on one CPU.
+  if (!port.shared[side])
+    for (const PortQueue& queue : queues)
+      if (queue.endpoint != nullptr) return queue;
   // A TAP learns from what is written: the reverse flow leaves by the queue its last frame came in
   // by. A symmetric hash keeps both directions of a flow on one queue.
   const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.linear_bytes(),
                                      FlowLabel::ignored, kRules618);
   const HashKey& key = paths_[frame.path.value]->softnet->machine().hash_key;
-  return *queues[reciprocal_scale(hash_flow(keys, key), static_cast<std::uint32_t>(queues.size()))];
+  return queues[reciprocal_scale(hash_flow(keys, key), static_cast<std::uint32_t>(queues.size()))];
+}
+
+/// To the one worker that may write it, which then does what transmit() does here.
+void Worker::hand_on(Frame& frame, CpuId owner) {
+  frame.holder = Holder::outbound;
+  invariant(exchange_.handover(cpu_, owner).push(&frame), "a lane has room for every frame");
+  handed_on_to_[owner.value] = true;
 }
 
 void Worker::park() {
@@ -281,6 +316,15 @@ void Worker::settle() {
       case EAGAIN:
         counters.drop_write_eagain += frames;
         break;
+      case ENOSPC:
+        counters.drop_tx_ring_full += frames;
+        break;
+      case EMSGSIZE:
+        counters.drop_too_long += frames;
+        break;
+      case ECANCELED:
+        counters.drop_removed += frames;
+        break;
       default:
         counters.drop_write_other += frames;
         break;
@@ -291,7 +335,7 @@ void Worker::settle() {
   io_.paused().clear();
   for (const EndpointFailure& failure : io_.failures()) control_.notice({cpu_, failure});
   io_.failures().clear();
-  wake_starved();
+  wake_told();
   io_.refill();
   if (!removals_.empty()) finish_removals();
 }
@@ -306,11 +350,14 @@ void Worker::release(Frame& frame) {
   sent_home_to_[frame.home] = true;
 }
 
-void Worker::wake_starved() {
-  for (std::uint32_t home = 0; home < exchange_.workers(); ++home) {
-    if (!sent_home_to_[home]) continue;
-    sent_home_to_[home] = false;
-    if (exchange_.starved({home}).exchange(false, std::memory_order_acq_rel)) io_.wake({home});
+/// Those that sleep and have something from this round.
+void Worker::wake_told() {
+  for (std::uint32_t cpu = 0; cpu < exchange_.workers(); ++cpu) {
+    bool wake = handed_on_to_[cpu];
+    if (sent_home_to_[cpu])
+      wake = exchange_.starved({cpu}).exchange(false, std::memory_order_acq_rel) || wake;
+    handed_on_to_[cpu] = sent_home_to_[cpu] = false;
+    if (wake) io_.wake({cpu});
   }
 }
 

@@ -81,8 +81,8 @@ class Worker final : private Outside {
   void stop_queue(Endpoint& source, Frame& frame);
   void park(FrameList& queue);
   void park(Frame& frame);
-  Endpoint& egress(const Frame& frame);
-  void wake_starved();
+  void hand_on(Frame& frame, CpuId owner);
+  void wake_told();
 
   // Outside: what the path cannot reach.
   void hand_over(Frame& frame, CpuId target) override;
@@ -96,6 +96,7 @@ class Worker final : private Outside {
   void handle(const SetSysctls& mail, std::uint64_t serial);
   void handle(const StopReading& mail, std::uint64_t serial);
   void handle(const RemovePair& mail, std::uint64_t serial);
+  void handle(const ForgetPair& mail, std::uint64_t serial);
   void handle(const TakeSnapshot& mail, std::uint64_t serial);
   void handle(const Stop& mail, std::uint64_t serial);
   void answer(std::uint64_t serial, Result<void> result = {});
@@ -103,6 +104,8 @@ class Worker final : private Outside {
   void fit_queues(Path& path);
   void end_napi(Path& path, std::uint64_t Counters::* reason);
   void purge(PairId pair);
+  void empty_handover_lanes();
+  void drop_removed(Frame& frame);
   void finish_removals();
   [[nodiscard]] bool polls_something(PairId pair) const;
   void begin_cut();
@@ -110,10 +113,22 @@ class Worker final : private Outside {
   void take_marker(CpuId source);
 
   // A pair on this worker: its queues, by the side they belong to.
-  struct Port {
-    std::vector<Endpoint*> queues[2];
-    std::vector<bool> reads[2];  // by queue: this worker reads it
+  struct PortQueue {
+    Endpoint* endpoint = nullptr;  // nullptr: only its owner may write to it
+    CpuId owner;                   // the worker that reads it
   };
+  struct Port {
+    std::vector<PortQueue> queues[2];
+    bool shared[2] = {true, true};  // every worker may write
+
+    template <class Visit>
+    void for_each_endpoint(Visit&& visit) const {
+      for (const auto& side : queues)
+        for (const PortQueue& queue : side)
+          if (queue.endpoint != nullptr) visit(*queue.endpoint);
+    }
+  };
+  const PortQueue& egress(const Frame& frame);
 
   // Data path.
   CpuId cpu_;
@@ -131,6 +146,7 @@ class Worker final : private Outside {
   std::vector<Endpoint*> woken_queues_;    // to be read again, this round or the next
   std::vector<VethRq*> polling_;           // receive queues that have ever been in use
   std::vector<bool> sent_home_to_;         // by CpuId, this round
+  std::vector<bool> handed_on_to_;         // by CpuId, this round
   BusyPoll busy_poll_;
   WorkerCounters counters_;
 

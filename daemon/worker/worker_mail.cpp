@@ -36,11 +36,15 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
   make_path(path_from(mail.pair, Side::a), mail.a, mail.b, softnet);
   make_path(path_from(mail.pair, Side::b), mail.b, mail.a, softnet);
   for (const EndpointSetup& setup : mail.endpoints) {
-    auto endpoint = io_.attach(setup);
-    if (!endpoint) return answer(serial, pass(std::move(endpoint)));
     const std::size_t side = index_of(entry_of(setup.path));
-    ports_[pair].queues[side].push_back(*endpoint);
-    ports_[pair].reads[side].push_back(setup.reads);
+    ports_[pair].shared[side] = setup.shared;
+    PortQueue queue{.endpoint = nullptr, .owner = setup.owner};
+    if (setup.shared || setup.reads) {
+      auto endpoint = io_.attach(setup);
+      if (!endpoint) return answer(serial, pass(std::move(endpoint)));
+      queue.endpoint = *endpoint;
+    }
+    ports_[pair].queues[side].push_back(queue);
   }
   for (const Side from : {Side::a, Side::b}) fit_queues(*paths_[path_from(mail.pair, from).value]);
   answer(serial);
@@ -60,23 +64,23 @@ void Worker::make_path(PathId id, const Device& dev, const Device& peer, Softnet
 void Worker::fit_queues(Path& path) {
   const std::size_t queues = path.peer.real_num_rx_queues;
   // Queue i of both ends is this worker's, or neither.
-  const auto& reads = ports_[pair_of(path.id).value].reads[index_of(entry_of(path.id))];
+  const auto& sources = ports_[pair_of(path.id).value].queues[index_of(entry_of(path.id))];
   if (path.peer.rps_flow_cnt == 0) {
     path.rps_flow_tables.clear();
   } else {
     // Tables of the queues that frames from this worker's queues are recorded for: get_rps_cpu().
     path.rps_flow_tables.resize(queues);
-    for (std::size_t i = 0; i < reads.size(); ++i) {
+    for (std::size_t i = 0; i < sources.size(); ++i) {
       const std::size_t rxq = i == 0 ? 0 : i - 1;
-      if (!reads[i] || rxq >= queues) continue;
+      if (sources[i].owner != cpu_ || rxq >= queues) continue;
       if (path.rps_flow_tables[rxq].size() != path.peer.rps_flow_cnt)
         path.rps_flow_tables[rxq].assign(path.peer.rps_flow_cnt, {});
     }
   }
   if (!napi_enabled(path.softnet->machine().rules, path.peer)) return;
   path.rq.resize(queues);
-  for (std::size_t i = 0; i < std::min(queues, reads.size()); ++i) {
-    if (!reads[i] || path.rq[i] != nullptr) continue;
+  for (std::size_t i = 0; i < std::min(queues, sources.size()); ++i) {
+    if (sources[i].owner != cpu_ || path.rq[i] != nullptr) continue;
     const QueueId queue{static_cast<std::uint16_t>(i)};
     path.rq[i] =
         std::make_unique<VethRq>(path, path.softnet->machine().rules, queue, pool_.arena());
@@ -112,12 +116,11 @@ void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
 }
 
 void Worker::handle(const StopReading& mail, std::uint64_t serial) {
-  for (auto& queues : ports_[mail.pair.value].queues)
-    for (Endpoint* endpoint : queues) {
-      io_.stop_reading(*endpoint);
-      // What has arrived goes on, even into a ring that is full.
-      if (std::erase(stopped_queues_, endpoint) != 0) woken_queues_.push_back(endpoint);
-    }
+  ports_[mail.pair.value].for_each_endpoint([this](Endpoint& endpoint) {
+    io_.stop_reading(endpoint);
+    // What has arrived goes on, even into a ring that is full.
+    if (std::erase(stopped_queues_, &endpoint) != 0) woken_queues_.push_back(&endpoint);
+  });
   removals_.push_back({.pair = mail.pair, .serial = serial, .whole = false});
 }
 
@@ -126,17 +129,35 @@ void Worker::handle(const RemovePair& mail, std::uint64_t serial) {
   removals_.push_back({.pair = mail.pair, .serial = serial, .whole = true});
 }
 
-void Worker::purge(PairId pair) {
-  // Nobody reads or polls for this pair any more, so what is in the hand-over queues now is all
-  // there is.
+/// What only the owner may write to may still get frames: from workers that have not heard of the
+/// removal.
+void Worker::handle(const ForgetPair& mail, std::uint64_t serial) {
+  empty_handover_lanes();
+  delivered_.take_if([&](const Frame& frame) { return pair_of(frame.path) == mail.pair; },
+                     [this](Frame& frame) { drop_removed(frame); });
+  ports_[mail.pair.value].for_each_endpoint([this](Endpoint& endpoint) {
+    std::erase(woken_queues_, &endpoint);
+    io_.detach(endpoint);
+  });
+  ports_[mail.pair.value] = {};
+  answer(serial);
+}
+
+/// What is there now; when nobody reads or polls for a pair any more, all there is of it.
+void Worker::empty_handover_lanes() {
   for (std::uint32_t other = 0; other < exchange_.workers(); ++other)
     while (other != cpu_.value && !exchange_.handover({other}, cpu_).empty()) take_handover();
+}
+
+void Worker::drop_removed(Frame& frame) {
+  ++paths_[frame.path.value]->counters.drop_removed;
+  release(frame);
+}
+
+void Worker::purge(PairId pair) {
+  empty_handover_lanes();
   const auto ours = [pair](const Frame& frame) { return pair_of(frame.path) == pair; };
-  const auto drop = [this](Frame& frame) {
-    ++paths_[frame.path.value]->counters.drop_removed;
-    release(frame);
-  };
-  for (SoftnetData* sd : softnets_) sd->purge(ours, drop);
+  for (SoftnetData* sd : softnets_) sd->purge(ours, [this](Frame& frame) { drop_removed(frame); });
   for (const Side from : {Side::a, Side::b}) {
     Path& path = *paths_[path_from(pair, from).value];
     end_napi(path, &Counters::drop_removed);
@@ -156,22 +177,17 @@ bool Worker::polls_something(PairId pair) const {
 
 void Worker::finish_removals() {
   std::erase_if(removals_, [this](const Removal& removal) {
-    auto& queues = ports_[removal.pair.value].queues;
+    const Port& port = ports_[removal.pair.value];
     bool quiet = removal.whole || !polls_something(removal.pair);
-    for (auto& side : queues)
-      for (const Endpoint* endpoint : side) quiet = quiet && io_.is_quiet(*endpoint);
+    port.for_each_endpoint([&](Endpoint& endpoint) { quiet = quiet && io_.is_quiet(endpoint); });
     io_.pending().for_each([&](const Frame& frame) {
-      if (removal.whole && pair_of(frame.path) == removal.pair) quiet = false;
+      // A socket's rings may never move again; what is in them comes back when it is closed.
+      const std::size_t to = index_of(peer_of(entry_of(frame.path)));
+      if (removal.whole && pair_of(frame.path) == removal.pair && port.shared[to]) quiet = false;
     });
     if (!quiet) return false;
-    if (removal.whole) {
-      for (auto& side : queues)
-        for (Endpoint* endpoint : side) {
-          std::erase(woken_queues_, endpoint);
-          io_.detach(*endpoint);
-        }
-      ports_[removal.pair.value] = {};
-    }
+    if (removal.whole)
+      port.for_each_endpoint([this](Endpoint& endpoint) { io_.abandon(endpoint); });
     answer(removal.serial);
     return true;
   });

@@ -13,7 +13,8 @@ namespace vethd {
 namespace {
 
 // Every errno the ledger has a row for, and one it has none for.
-constexpr int kWriteErrors[] = {EIO, EINVAL, ENOBUFS, ENOMEM, EBADFD, EAGAIN, EPERM};
+constexpr int kWriteErrors[] = {EIO,    EINVAL, ENOBUFS,  ENOMEM, EBADFD,
+                                EAGAIN, ENOSPC, EMSGSIZE, EPERM};
 
 }  // namespace
 
@@ -130,7 +131,7 @@ std::span<const std::byte> MemoryIo::gather(const Frame& frame) {
 }
 
 void MemoryIo::write(Queue& queue) {
-  if (queue.device.is_stalled()) return;
+  if (queue.device.is_stalled() || queue.abandoned) return;
   for (Frame* frame : queue.unwritten) {
     frame->write_error = random_.percent(troubles_.write_error_percent)
                              ? random_.one_of(kWriteErrors)
@@ -143,10 +144,14 @@ void MemoryIo::write(Queue& queue) {
 void MemoryIo::complete() {
   std::erase_if(unseen_, [this](Frame* frame) {
     if (!random_.percent(troubles_.completion_percent)) return false;
-    pending_.remove(*frame);
-    written_.push(*frame);
+    end(*frame);
     return true;
   });
+}
+
+void MemoryIo::end(Frame& frame) {
+  pending_.remove(frame);
+  written_.push(frame);
 }
 
 void MemoryIo::refill() {
@@ -194,8 +199,18 @@ bool MemoryIo::is_quiet(const Endpoint& endpoint) const {
 
 void MemoryIo::detach(Endpoint& endpoint) {
   invariant(is_quiet(endpoint), "an endpoint is quiet before it goes");
-  invariant(static_cast<Queue&>(endpoint).unwritten.empty(), "nothing is in flight on it");
-  std::erase_if(queues_, [&](const auto& queue) { return queue.get() == &endpoint; });
+  auto& queue = static_cast<Queue&>(endpoint);
+  invariant(queue.abandoned, "an endpoint is abandoned before it goes");
+  for (Frame* frame : queue.unwritten) {
+    frame->write_error = ECANCELED;
+    end(*frame);
+  }
+  std::erase_if(unseen_, [&](Frame* frame) {
+    if (frame->path != reverse_of(queue.path())) return false;
+    end(*frame);
+    return true;
+  });
+  std::erase_if(queues_, [&](const auto& held) { return held.get() == &endpoint; });
 }
 
 }  // namespace vethd

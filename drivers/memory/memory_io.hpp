@@ -69,6 +69,7 @@ class MemoryIo final : public Io {
   void pause_reading(Endpoint& endpoint) override { stop_reading(endpoint); }
   void resume_reading(Endpoint& endpoint) override;
   [[nodiscard]] bool is_quiet(const Endpoint& endpoint) const override;
+  void abandon(Endpoint& endpoint) override { static_cast<Queue&>(endpoint).abandoned = true; }
   void detach(Endpoint& endpoint) override;
   void wake(CpuId worker) override { peers_[worker.value]->wake_up(); }
 
@@ -84,6 +85,7 @@ class MemoryIo final : public Io {
     bool reading = false;
     bool failed = false;            // cannot be read any more
     bool paused = false;            // no landing buffer was free
+    bool abandoned = false;         // nothing is written any more
     std::vector<Frame*> unwritten;  // of pending_, oldest first
 
    private:
@@ -94,6 +96,7 @@ class MemoryIo final : public Io {
   void write(Queue& queue);
   std::span<const std::byte> gather(const Frame& frame);
   void complete();
+  void end(Frame& frame);
   void notify();
 
   FramePool& pool_;

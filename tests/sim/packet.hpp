@@ -78,7 +78,9 @@ Packet make_segments(Flow& flow, const Segments& segments);
 /// What is wrong with a packet that arrived, or nothing. Calls `visit` for the record of a plain
 /// frame, and for that of each segment of a stream's super-frame, after splitting it by its vnet
 /// header as any receiver could and finding every byte as it was sent.
-std::string_view inspect(std::span<const std::byte> packet,
+///
+/// plain_frames: the receiver takes no others, so what was left undone must have been done.
+std::string_view inspect(std::span<const std::byte> packet, bool plain_frames,
                          const std::function<void(const Record&)>& visit);
 
 }  // namespace vethd::sim

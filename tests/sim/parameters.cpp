@@ -120,6 +120,8 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.classid = random.below(2);
       pair.queues[side] = 1 + random.below(3);
       end.real_num_rx_queues = static_cast<std::uint16_t>(pair.queues[side]);
+      pair.owner_only[side] = random.percent(25);
+      end.plain_frames = pair.owner_only[side] && random.percent(70);
     }
   }
   drawn.troubles.completion_percent = random.one_of({100U, 50U, 10U});
@@ -153,12 +155,13 @@ std::string Parameters::text() const {
     line += fmt::format(" pair(machine={}", pair.machine);
     for (int side = 0; side < 2; ++side) {
       const Device& end = pair.ends[side];
-      line += fmt::format(" {}(queues={} mtu={} rps={} flows={}{}{}{}{}{}{}{})", "ab"[side],
+      line += fmt::format(" {}(queues={} mtu={} rps={} flows={}{}{}{}{}{}{}{}{}{})", "ab"[side],
                           pair.queues[side], end.mtu, end.rps_cpus.size(), end.rps_flow_cnt,
                           end.gro ? " gro" : "", end.tso ? " tso" : "",
                           end.rx_udp_gro_forwarding ? " udp" : "", end.has_xdp ? " xdp" : "",
                           end.has_qdisc ? " qdisc" : "", end.coalesce ? " coalesce" : "",
-                          end.udp_super_frames ? " uso" : "");
+                          end.udp_super_frames ? " uso" : "", pair.owner_only[side] ? " owner" : "",
+                          end.plain_frames ? " plain" : "");
     }
     line += ")";
   }

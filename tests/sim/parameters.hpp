@@ -22,6 +22,7 @@ struct PairParameters {
   std::uint32_t machine = 0;
   Device ends[2];
   std::uint32_t queues[2] = {1, 1};
+  bool owner_only[2] = {false, false};  // only the worker that reads a queue may write to it
 };
 
 struct Parameters {

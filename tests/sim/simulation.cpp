@@ -66,7 +66,7 @@ Simulation::Simulation(const Parameters& parameters)
       random_(parameters.seed ^ 0x5c4ed01e),
       clock_(parameters.seed, parameters.slow_percent),
       arena_(make_arena(parameters)),
-      exchange_(parameters.workers, arena_.plan().frames_per_worker()),
+      exchange_(parameters.workers, arena_.plan().frames_per_worker(), /*handed_on=*/true),
       pairs_(parameters.pairs.size()),
       paths_(2 * parameters.pairs.size()) {
   std::vector<Machine*> machines;
@@ -186,17 +186,20 @@ void Simulation::send_burst() {
   if (pair.life == Life::gone || pair.life == Life::adding) return;
   const auto& queues = pair.devices[index_of(entry_of({path}))];
   const std::uint32_t packets = 1 + random_.below(parameters_.burst_packets);
+  const Side to = peer_of(entry_of({path}));
+  const bool splittable = parameters_.pairs[path / 2].ends[index_of(to)].plain_frames;
   Flow* flow = nullptr;
   for (std::uint32_t i = 0; i < packets; ++i) {
     // A stream's packets come in a row mostly.
     if (flow == nullptr || !flow->is_stream() || random_.percent(20))
       flow = &paths_[path].flows[random_.below(kFlowsPerPath)];
     MemoryDevice& device = *devices_[queues[flow->id % queues.size()]];
-    if (device.send(draw_packet(*flow))) ++paths_[path].sent;
+    if (device.send(draw_packet(*flow, splittable))) ++paths_[path].sent;
   }
 }
 
-Packet Simulation::draw_packet(Flow& flow) {
+/// splittable: of super-frames that are no streams, only those that cannot be split.
+Packet Simulation::draw_packet(Flow& flow, bool splittable) {
   if (flow.is_stream()) {
     Segments segments{.payload = 100,
                       .unfinished = random_.percent(50),
@@ -211,6 +214,7 @@ Packet Simulation::draw_packet(Flow& flow) {
   Shape shape{.frame_bytes = kShortestWithRecord + random_.below(200),
               .gso = random_.percent(5),
               .checksum_kind = static_cast<std::uint8_t>(random_.below(kChecksumKinds))};
+  if (splittable && shape.checksum_kind == 1) shape.gso = false;
   if (random_.percent(10)) shape.frame_bytes = 60 + random_.below(1455);
   if (shape.gso) shape.frame_bytes = 1600 + random_.below(random_.percent(10) ? 63000 : 3000);
   if (random_.percent(4)) shape.frame_bytes = random_.below(60);        // some without a header
@@ -249,16 +253,20 @@ int Simulation::receive(PairId pair, Side side, QueueId queue, std::span<const s
       parameters_.machines[parameters_.pairs[pair.value].machine].sysctls.rps_sock_flow_entries ==
           0 ||
       pairs_[pair.value].ends[index_of(side)].rps_flow_cnt == 0;
-  const std::string_view wrong = inspect(packet, [&](const Record& record) {
+  const bool plain_frames = pairs_[pair.value].ends[index_of(side)].plain_frames;
+  const std::string_view wrong = inspect(packet, plain_frames, [&](const Record& record) {
     check(record.path == path.value, "a frame arrives at the other end of its own pair");
-    paths_[path.value].arrived += record.begins;
+    // For a network card a super-frame's segments are frames of their own.
+    paths_[path.value].arrived += plain_frames ? 1U : record.begins;
     Flow& flow = *std::ranges::find(paths_[path.value].flows, record.flow, &Flow::id);
     std::uint64_t& last = record.damaged != 0 ? flow.last_damaged : flow.last_seen;
     if (ordered && record.sequence >= flow.order_from) {
       check(record.sequence > last, "a flow keeps its order");
       last = record.sequence;
     }
-    check(!flow.leaves_by || *flow.leaves_by == queue, "a flow leaves by one queue");
+    check(!flow.leaves_by || *flow.leaves_by == queue ||
+              parameters_.pairs[pair.value].owner_only[index_of(side)],
+          "a flow leaves by one queue");
     flow.leaves_by = queue;
     mix(outcome_.trace, record.sequence);
   });
@@ -290,6 +298,7 @@ void Simulation::change_something() {
       return random_.percent(70) ? change_device(pair) : stop_pair(pair);
     case Life::stopping:
       return remove_pair(pair);
+    case Life::forgetting:
     case Life::adding:
     case Life::removing:
       return;
@@ -343,7 +352,9 @@ void Simulation::add_pair(std::uint32_t pair) {
         mail.endpoints.push_back({.fd = static_cast<int>(index),
                                   .path = path_from({pair}, side),
                                   .queue = {number},
-                                  .reads = (pair + number) % parameters_.workers == cpu});
+                                  .owner = {(pair + number) % parameters_.workers},
+                                  .reads = (pair + number) % parameters_.workers == cpu,
+                                  .shared = !drawn.owner_only[index_of(side)]});
         ++number;
       }
     }
@@ -387,8 +398,14 @@ void Simulation::stop_pair(std::uint32_t pair) {
 void Simulation::remove_pair(std::uint32_t pair) {
   pairs_[pair].life = Life::removing;
   change_.pair = pair;
-  change_.then = Life::gone;
+  change_.then = Life::forgetting;
   post(change_, [&](std::uint32_t) { return RemovePair{{pair}}; });
+}
+
+void Simulation::forget_pair(std::uint32_t pair) {
+  change_.pair = pair;
+  change_.then = Life::gone;
+  post(change_, [&](std::uint32_t) { return ForgetPair{{pair}}; });
 }
 
 void Simulation::take_snapshot() {
@@ -419,6 +436,7 @@ void Simulation::finish(Operation& operation) {
   if (operation.then == Life::live) restore_order(operation.pair);
   // Mostly at once, as control does, while other workers are still busy with what they had.
   if (operation.then == Life::stopping && random_.percent(70)) return remove_pair(operation.pair);
+  if (operation.then == Life::forgetting) return forget_pair(operation.pair);
   if (operation.then != Life::gone) return;
   for (const auto& side : pairs_[operation.pair].devices)
     for (const std::size_t index : side) devices_[index].reset();

@@ -64,7 +64,7 @@ class Simulation final : private Control {
 
  private:
   // A pair in its life.
-  enum class Life : std::uint8_t { gone, adding, live, stopping, removing };
+  enum class Life : std::uint8_t { gone, adding, live, stopping, removing, forgetting };
   struct PairState {
     Life life = Life::gone;
     bool reset_during_snapshot = false;  // its counters began anew, so the cut means nothing
@@ -98,7 +98,7 @@ class Simulation final : private Control {
   void step();
   void run_worker(WorkerState& state);
   void deliver_mail(WorkerState& state);
-  Packet draw_packet(Flow& flow);
+  Packet draw_packet(Flow& flow, bool splittable);
   void drain();
   void send_burst();
   void stall_something();
@@ -114,6 +114,7 @@ class Simulation final : private Control {
   void change_device(std::uint32_t pair);
   void stop_pair(std::uint32_t pair);
   void remove_pair(std::uint32_t pair);
+  void forget_pair(std::uint32_t pair);
   void take_snapshot();
   void finish(Operation& operation);
   void check_snapshot();

@@ -88,7 +88,7 @@ class Threads : public testing::TestWithParam<Setting> {
   Threads()
       : workers_(GetParam().workers),
         arena_(make_arena(workers_)),
-        exchange_(workers_, arena_.plan().frames_per_worker()),
+        exchange_(workers_, arena_.plan().frames_per_worker(), /*handed_on=*/false),
         machine_(
             {.sysctls = {.netdev_max_backlog = kNoDrop}, .hash_key = {1, 2}, .cpus = workers_}) {
     for (std::uint32_t path = 0; path < 2; ++path) {
@@ -161,6 +161,7 @@ class Threads : public testing::TestWithParam<Setting> {
         mail.endpoints.push_back({.fd = static_cast<int>(path),
                                   .path = {path},
                                   .queue = {0},
+                                  .owner = {path % workers_},
                                   .reads = path % workers_ == cpu});
       return mail;
     });
@@ -186,7 +187,7 @@ class Threads : public testing::TestWithParam<Setting> {
 
   int receive(std::uint32_t path, std::span<const std::byte> packet) {
     std::uint64_t frames = 0;
-    const auto wrong = inspect(packet, [&](const Record& record) {
+    const auto wrong = inspect(packet, /*plain_frames=*/false, [&](const Record& record) {
       ++frames;
       std::uint64_t& last = last_seen_[path][record.flow];
       if (record.path != path || record.sequence <= last) ++wrong_;

@@ -26,7 +26,7 @@
 #include "daemon/netns/links.hpp"
 #include "daemon/ring/support.hpp"
 #include "drivers/tap/tap.hpp"
-#include "drivers/tap/tap_io.hpp"
+#include "drivers/uring/uring_io.hpp"
 
 namespace vethd {
 namespace {
@@ -60,7 +60,7 @@ std::string name_of(const RingSupport& mode) {
 }
 
 /// A TAP in a namespace that goes away with the process's thread, and a raw socket on it.
-class TapIoTest : public testing::Test {
+class UringIoTest : public testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -80,7 +80,7 @@ class TapIoTest : public testing::Test {
     }
   }
 
-  /// A new TAP, up and with carrier, attached to a TapIo of the given mode.
+  /// A new TAP, up and with carrier, attached to a UringIo of the given mode.
   void open(const RingSupport& mode) {
     io_.reset();
     tap_.reset();
@@ -89,7 +89,7 @@ class TapIoTest : public testing::Test {
     ASSERT_TRUE(arena);
     arena_.emplace(std::move(*arena));
     pool_ = std::make_unique<FramePool>(*arena_, 0);
-    auto io = TapIo::create(mode, *pool_);
+    auto io = UringIo::create(mode, *pool_);
     ASSERT_TRUE(io) << io.error().text();
     io_ = std::move(*io);
     io_->set_peers({io_.get()});
@@ -165,14 +165,14 @@ class TapIoTest : public testing::Test {
   std::optional<Arena> arena_;
   std::unique_ptr<FramePool> pool_;
   std::optional<Tap> tap_;
-  std::unique_ptr<TapIo> io_;
+  std::unique_ptr<UringIo> io_;
   Endpoint* endpoint_ = nullptr;
   Fd raw_;
   int ifindex_ = 0;
   int devices_ = 0;
 };
 
-TEST_F(TapIoTest, SeesAFrameThatHasComeWithoutASystemCallInEveryMode) {
+TEST_F(UringIoTest, SeesAFrameThatHasComeWithoutASystemCallInEveryMode) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));
@@ -198,7 +198,7 @@ TEST_F(TapIoTest, SeesAFrameThatHasComeWithoutASystemCallInEveryMode) {
   }
 }
 
-TEST_F(TapIoTest, WritesArriveInTheOrderTheyWereMadeInEveryMode) {
+TEST_F(UringIoTest, WritesArriveInTheOrderTheyWereMadeInEveryMode) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));
@@ -234,7 +234,7 @@ TEST_F(TapIoTest, WritesArriveInTheOrderTheyWereMadeInEveryMode) {
 }
 
 // A frame that GRO has merged is written from all the buffers it lies in.
-TEST_F(TapIoTest, ChainedFramesArriveWholeAndInOrderWithPlainOnesInEveryMode) {
+TEST_F(UringIoTest, ChainedFramesArriveWholeAndInOrderWithPlainOnesInEveryMode) {
   constexpr std::uint32_t kHeaderBytes = 54;  // of each fragment, which do not travel
   constexpr std::uint32_t kPartBytes = 19;    // odd: no part ends on a word
   constexpr std::uint32_t kRunFrames = 30;
@@ -290,7 +290,7 @@ TEST_F(TapIoTest, ChainedFramesArriveWholeAndInOrderWithPlainOnesInEveryMode) {
   }
 }
 
-TEST_F(TapIoTest, FramesComeOutInTheOrderTheyWereSentInEveryMode) {
+TEST_F(UringIoTest, FramesComeOutInTheOrderTheyWereSentInEveryMode) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));
@@ -309,7 +309,7 @@ TEST_F(TapIoTest, FramesComeOutInTheOrderTheyWereSentInEveryMode) {
   }
 }
 
-TEST_F(TapIoTest, ReadingStopsOnRequestAndNothingStaysInFlight) {
+TEST_F(UringIoTest, ReadingStopsOnRequestAndNothingStaysInFlight) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));
@@ -325,7 +325,7 @@ TEST_F(TapIoTest, ReadingStopsOnRequestAndNothingStaysInFlight) {
   }
 }
 
-TEST_F(TapIoTest, DeletedDeviceIsReportedOnce) {
+TEST_F(UringIoTest, DeletedDeviceIsReportedOnce) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));
@@ -343,7 +343,7 @@ TEST_F(TapIoTest, DeletedDeviceIsReportedOnce) {
   }
 }
 
-TEST_F(TapIoTest, WokenByItsEventfdAndByItsPeers) {
+TEST_F(UringIoTest, WokenByItsEventfdAndByItsPeers) {
   for (const RingSupport& mode : modes()) {
     SCOPED_TRACE(name_of(mode));
     ASSERT_NO_FATAL_FAILURE(open(mode));

@@ -1,0 +1,165 @@
+#include "drivers/uring/uring_io.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "drivers/tap/tap_queue.hpp"
+
+namespace vethd {
+
+Result<std::unique_ptr<UringIo>> UringIo::create(const RingSupport& support, FramePool& pool) {
+  auto ring = Ring::create(support);
+  if (!ring) return pass(std::move(ring));
+
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  const auto slots = static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur, kMaxEndpoints));
+  if (const int error = io_uring_register_files_sparse(&ring->raw(), slots); error < 0)
+    return fail("register a file table with io_uring", "", -error);
+
+  auto landing = LandingBuffers::create(*ring, pool);
+  if (!landing) return pass(std::move(landing));
+
+  Fd event(::eventfd(0, EFD_CLOEXEC));  // blocking: a non-blocking one is not waited for on 6.1
+  if (!event.is_open()) return fail("create an eventfd");
+
+  auto io = std::unique_ptr<UringIo>(new UringIo({.ring = std::move(*ring),
+                                                  .pool = pool,
+                                                  .landing = std::move(*landing),
+                                                  .multishot = support.multishot_read},
+                                                 support.msg_ring, std::move(event)));
+  for (unsigned slot = slots; slot-- > 0;)
+    io->free_slots_.push_back(static_cast<std::uint16_t>(slot));
+  return io;
+}
+
+UringIo::UringIo(UringShared shared, bool msg_ring, Fd event)
+    : shared_(std::move(shared)), msg_ring_(msg_ring), event_(std::move(event)) {}
+
+UringIo::~UringIo() = default;
+
+Result<void> UringIo::start() {
+  if (auto enabled = shared_.ring.enable(); !enabled) return enabled;
+  arm_wake();
+  refill();
+  return {};
+}
+
+bool UringIo::wait(bool block) {
+  const bool something =
+      shared_.ring.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); }) > 0;
+  // What could not be submitted yet keeps its pieces.
+  if (io_uring_sq_ready(&shared_.ring.raw()) == 0) shared_.pieces.clear();
+  return something;
+}
+
+void UringIo::complete(const io_uring_cqe& cqe) {
+  const Completion completion = Completion::of(cqe);
+  switch (completion.op) {
+    case Op::read:
+    case Op::cancel: {
+      UringQueue* const queue = queues_[completion.slot].get();
+      const bool known = queue != nullptr && queue->generation == completion.value;
+      invariant(known || completion.op != Op::read, "a queue outlives its reads");
+      if (known) queue->complete(completion, cqe);
+      return;
+    }
+    case Op::write:
+      complete_write(completion, cqe);
+      return;
+    case Op::event:
+      arm_wake();
+      [[fallthrough]];
+    case Op::wake:
+      woken_ = true;
+      return;
+    case Op::woke:
+      if (cqe.res < 0) wake_by_event({completion.value});
+      return;
+  }
+}
+
+void UringIo::complete_write(const Completion& completion, const io_uring_cqe& cqe) {
+  Frame& frame = shared_.pool.arena().frame({completion.value});
+  frame.write_error = -std::min(cqe.res, 0);
+  shared_.pending.remove(frame);
+  shared_.written.push(frame);
+}
+
+void UringIo::arm_wake() {
+  io_uring_sqe& sqe = shared_.ring.next_sqe();
+  io_uring_prep_read(&sqe, event_.get(), &event_count_, sizeof event_count_, 0);
+  sqe.user_data = Completion{.op = Op::event}.user_data();
+}
+
+void UringIo::refill() {
+  shared_.landing.refill();
+  if (!shared_.landing.any()) return;
+  for (UringQueue* queue : shared_.starved) queue->resume();
+  shared_.starved.clear();
+}
+
+Result<Endpoint*> UringIo::attach(const EndpointSetup& setup) {
+  if (free_slots_.empty())
+    return fail("attach an endpoint",
+                "RLIMIT_NOFILE bounds the endpoints of a worker; raise ulimit -n", EMFILE);
+  const std::uint16_t slot = free_slots_.back();
+  if (const int result = io_uring_register_files_update(&shared_.ring.raw(), slot, &setup.fd, 1);
+      result < 0)
+    return fail("register an endpoint with io_uring", "", -result);
+  free_slots_.pop_back();
+  if (queues_.size() <= slot) queues_.resize(slot + 1U);
+  queues_[slot] = std::make_unique<TapQueue>(shared_, setup, slot, ++next_generation_);
+  if (setup.reads) queues_[slot]->start_reading();
+  return queues_[slot].get();
+}
+
+void UringIo::stop_reading(Endpoint& endpoint) {
+  static_cast<UringQueue&>(endpoint).stop_reading();
+}
+
+void UringIo::resume_reading(Endpoint& endpoint) {
+  static_cast<UringQueue&>(endpoint).start_reading();
+}
+
+bool UringIo::is_quiet(const Endpoint& endpoint) const {
+  return static_cast<const UringQueue&>(endpoint).is_quiet();
+}
+
+void UringIo::abandon(Endpoint& endpoint) {
+  auto& queue = static_cast<UringQueue&>(endpoint);
+  invariant(queue.is_quiet(), "an endpoint is quiet before it goes");
+  queue.abandon();
+}
+
+void UringIo::detach(Endpoint& endpoint) {
+  auto& queue = static_cast<UringQueue&>(endpoint);
+  queue.reclaim();
+  const int none = -1;
+  io_uring_register_files_update(&shared_.ring.raw(), queue.slot, &none, 1);
+  std::erase(shared_.starved, &queue);
+  const std::uint16_t slot = queue.slot;
+  queues_[slot].reset();
+  free_slots_.push_back(slot);
+}
+
+void UringIo::wake(CpuId worker) {
+  if (!msg_ring_) return wake_by_event(worker);
+  const UringIo& peer = *peers_[worker.value];
+  io_uring_sqe& sqe = shared_.ring.next_sqe();
+  io_uring_prep_msg_ring(&sqe, peer.shared_.ring.fd(), 0, Completion{.op = Op::wake}.user_data(),
+                         0);
+  sqe.user_data = Completion{.op = Op::woke, .value = worker.value}.user_data();
+  sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void UringIo::wake_by_event(CpuId worker) {
+  const std::uint64_t one = 1;
+  // Fails only when 2^64 wake-ups are unread.
+  static_cast<void>(!::write(peers_[worker.value]->wake_fd(), &one, sizeof one));
+}
+
+}  // namespace vethd
