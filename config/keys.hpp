@@ -1,5 +1,5 @@
-// Every configuration key, declared once: parsing, suggestions, the listing and the test of the
-// manual are walks over these tables.
+// Every configuration key, declared once, in keys/: parsing, suggestions, the listing and the test
+// of the manual are walks over these tables.
 #pragma once
 
 #include <cstdint>
