@@ -23,6 +23,7 @@ struct KeyInfo {
   std::int64_t max = 0;
   std::string_view rule;  // what values are right and why
   std::string_view help;
+  std::optional<Driver> driver = {};  // of an end: set where the key belongs to one driver only
 };
 
 struct SectionInfo {
@@ -52,6 +53,9 @@ void read_section(const Table& entries, std::string_view section, PairKeys& to, 
 void read_section(const Table& entries, std::string_view section, End& to, Diagnostics& out);
 void read_section(const Table& entries, std::string_view section, Metadata& to, Diagnostics& out);
 void read_section(const Table& entries, std::string_view section, Xdp& to, Diagnostics& out);
+
+/// The driver that a key of an end belongs to; nothing: to all of them.
+std::optional<Driver> driver_of_end_key(std::string_view name);
 
 /// True for the name of a key of [softnet]; anything else in it is a machine.
 bool is_softnet_key(std::string_view name);

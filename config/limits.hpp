@@ -17,6 +17,16 @@ constexpr std::uint32_t kMinIpv6Mtu = 1280;       // IPV6_MIN_MTU
 constexpr std::uint32_t kMaxTapQueues = 256;      // drivers/net/tun.c: MAX_TAP_QUEUES
 constexpr std::uint32_t kMaxTxQueueLen = 65536;   // 64 Ki frames of 64 KiB: 4 GiB of the kernel's
 
+// Rings of an AF_XDP socket. The kernel takes any power of two (EINVAL else). Below one batch a
+// ring is full at once; 65536 descriptors are 256 MiB of chunks, more than any device's own ring.
+constexpr std::uint32_t kMinXskRing = 64;
+constexpr std::uint32_t kMaxXskRing = 65536;
+
+constexpr std::uint32_t kMaxBusyPollBudget =
+    65535;  // net/core/sock.c: SO_BUSY_POLL_BUDGET, U16_MAX
+
+constexpr std::uint16_t kMaxVlan = 4094;  // 4095 is reserved, 0 says that a frame is in no VLAN
+
 // 4 GiB of 4 KiB chunks; a larger number is a slip of the finger.
 constexpr std::int32_t kMaxQueueFrames = 1 << 20;
 
@@ -44,9 +54,13 @@ constexpr std::size_t kMaxNameLength = 63;  // of a pair or a machine
 constexpr std::uint64_t kMinMemoryPerWorker = 8ULL << 20;
 constexpr std::uint64_t kMaxMemoryBytes = 64ULL << 30;
 
-/// The smallest frame arena that so many workers can run on.
-constexpr std::uint64_t minimum_memory_bytes(std::uint32_t workers) {
-  return workers * kMinMemoryPerWorker;
+// What a chunk of the arena takes, its frame descriptor counted in.
+constexpr std::uint64_t kMemoryPerChunk = 4096 + 128;
+
+/// The smallest frame arena that so many workers can run on, which divide it evenly, while one of
+/// them needs so many chunks beside what each has.
+constexpr std::uint64_t minimum_memory_bytes(std::uint32_t workers, std::uint64_t chunks = 0) {
+  return workers * (kMinMemoryPerWorker + chunks * kMemoryPerChunk);
 }
 
 }  // namespace vethd::config

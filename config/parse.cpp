@@ -217,6 +217,7 @@ class Parser {
     for (const SharedFeature& feature : kSharedFeatures) {
       const Written::Key* both = keys.written.find(feature.name);
       if (both == nullptr || !both->accepted || end.written.find(feature.name) != nullptr) continue;
+      if (driver_of_end_key(feature.name).value_or(end.driver) != end.driver) continue;
       end.*feature.own = *(keys.*feature.both);
       end.written.keys.push_back(*both);
     }

@@ -106,7 +106,39 @@ struct Address {
   Location where;
 };
 
-enum class Driver : std::uint8_t { tap };
+enum class Driver : std::uint8_t { tap, af_xdp };
+
+enum class XdpMode : std::uint8_t {
+  automatic,  // "auto": the best that the driver can do
+  zerocopy,   // the device reads and writes the arena
+  copy,       // the driver's XDP hook, frames are copied
+  generic     // the stack's XDP hook, for drivers without one; frames are copied
+};
+
+/// steer = "all" | { mac = "02:…", vlan = 7, multicast = true }: which of the device's frames come
+/// to vethd; the rest goes on to the stack. Nothing set: all.
+struct Steer {
+  std::optional<MacAddress> mac;      // destination
+  std::optional<std::uint16_t> vlan;  // 1..4094
+  bool multicast = false;             // with mac: group addresses too
+
+  [[nodiscard]] bool all() const { return !mac && !vlan; }
+  friend bool operator==(const Steer&, const Steer&) = default;
+};
+
+/// What only an end with driver = "af_xdp" has.
+struct AfXdp {
+  XdpMode mode = XdpMode::automatic;
+  Steer steer;
+  bool force = false;  // also a device that holds the default route
+  // Entries, powers of two; of each queue's socket.
+  std::uint32_t rx_ring = 2048;
+  std::uint32_t tx_ring = 2048;
+  std::uint32_t fill_ring = 4096;  // also how many chunks of the arena are lent to the device
+  std::uint32_t completion_ring = 2048;
+  bool need_wakeup = true;             // XDP_USE_NEED_WAKEUP
+  std::uint32_t busy_poll_budget = 0;  // frames per poll, SO_BUSY_POLL_BUDGET; 0: no busy polling
+};
 
 /// [pair.a.metadata]: what every frame entering here carries besides its bytes.
 struct Metadata {
@@ -128,18 +160,19 @@ struct Xdp {
 struct End {
   Driver driver = Driver::tap;
   NetnsRef netns;
-  std::string ifname;             // 1..15 characters
-  std::optional<MacAddress> mac;  // left out: the kernel's random choice
-  std::uint32_t mtu = 1500;       // 68..65521 on a TAP
-  std::vector<Address> addresses;
-  std::uint32_t queues = 1;         // 1..256
+  std::string ifname;               // 1..15 characters; on an AF_XDP end of a device that exists
+  std::optional<MacAddress> mac;    // left out: the kernel's random choice; of a TAP
+  std::uint32_t mtu = 1500;         // 68..65521; of a TAP: an AF_XDP end has its device's
+  std::vector<Address> addresses;   // of a TAP
+  std::uint32_t queues = 1;         // 1..256; of a device those that get a socket
   std::vector<CpuId> rps_cpus;      // emulated CPUs that RPS may choose, ascending; empty: off
   std::uint32_t rps_flow_cnt = 0;   // RFS flows per rx queue, a power of two; 0: off
   std::uint32_t txqueuelen = 1000;  // frames in the TAP's transmit ring
   // As ethtool -K names them.
   bool gro = false;
-  bool tso = true;
+  bool tso = true;  // of a TAP
   bool rx_udp_gro_forwarding = false;
+  AfXdp af_xdp;
   Metadata metadata;
   std::optional<Xdp> xdp;
   Location where;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "config/af_xdp.hpp"
 #include "config/kernel.hpp"
 #include "config/limits.hpp"
 
@@ -20,14 +21,40 @@ namespace vethd::config {
 
 namespace {
 
-void resolve_host(Daemon& daemon, const Host& host) {
-  if (daemon.workers == 0) {
-    const auto online = static_cast<std::uint32_t>(host.online_cpus.size());
-    daemon.workers = std::clamp(online, 1U, kMaxWorkers);
+void resolve_workers(Daemon& daemon, const Host& host) {
+  if (daemon.workers != 0) return;
+  const auto online = static_cast<std::uint32_t>(host.online_cpus.size());
+  daemon.workers = std::clamp(online, 1U, kMaxWorkers);
+}
+
+constexpr std::uint64_t mib_up(std::uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
+
+/// Left out, memory grows with what is needed; written, it must be enough.
+void check_memory(Daemon& daemon, std::uint64_t af_xdp_chunks, Diagnostics& out) {
+  const Written& written = daemon.written;
+  if (written.refused("memory") || written.refused("workers")) return;
+  const std::uint64_t least = minimum_memory_bytes(daemon.workers, af_xdp_chunks);
+  if (written.find("memory") == nullptr && least <= kMaxMemoryBytes) {
+    daemon.memory_bytes = std::max(daemon.memory_bytes, mib_up(least) << 20);
   }
-  if (daemon.written.find("memory") == nullptr) {
-    daemon.memory_bytes = std::max(daemon.memory_bytes, minimum_memory_bytes(daemon.workers));
+  if (daemon.memory_bytes >= least) return;
+  if (daemon.memory_bytes < minimum_memory_bytes(daemon.workers) || af_xdp_chunks == 0) {
+    out.add(
+        written.at("memory"),
+        fmt::format("memory is too small for the landing buffers of {} workers", daemon.workers),
+        fmt::format("write at least \"{}MiB\"", mib_up(least)));
+    return;
   }
+  constexpr std::string_view kLess = "make fill_ring, tx_ring or netdev_max_backlog smaller";
+  out.add(written.at("memory"),
+          fmt::format("memory is too small for AF_XDP ends whose rings and backlogs take {} chunks "
+                      "of 4KiB on one of {} workers",
+                      af_xdp_chunks, daemon.workers),
+          least > kMaxMemoryBytes
+              ? fmt::format("{}: each worker has the same share, and \"{}GiB\" is the most", kLess,
+                            kMaxMemoryBytes >> 30)
+              : fmt::format("write at least \"{}MiB\", each worker has the same share, or {}",
+                            mib_up(least), kLess));
 }
 
 void check_daemon(const Daemon& daemon, const Host& host, Diagnostics& out) {
@@ -43,13 +70,6 @@ void check_daemon(const Daemon& daemon, const Host& host, Diagnostics& out) {
     if (std::ranges::binary_search(host.online_cpus, cpu)) continue;
     out.add(written.at("cpu_affinity"), fmt::format("CPU {} is not there", cpu),
             fmt::format("this process may use {}", fmt::join(host.online_cpus, ", ")));
-  }
-  const std::uint64_t least = minimum_memory_bytes(daemon.workers);
-  if (daemon.memory_bytes < least && !written.refused("memory") && !written.refused("workers")) {
-    out.add(
-        written.at("memory"),
-        fmt::format("memory is too small for the landing buffers of {} workers", daemon.workers),
-        fmt::format("write at least \"{}MiB\"", least >> 20));
   }
 }
 
@@ -268,8 +288,9 @@ Result<Host> this_host() {
 }
 
 void validate(Config& config, const Host& host, Diagnostics& out) {
-  resolve_host(config.daemon, host);
+  resolve_workers(config.daemon, host);
   check_daemon(config.daemon, host, out);
+  check_memory(config.daemon, chunks_for_af_xdp(config), out);
   for (const Softnet& machine : config.machines) {
     check_machine(machine, config.daemon, out);
     check_budget(machine, config.machines.front(), out);
@@ -279,6 +300,7 @@ void validate(Config& config, const Host& host, Diagnostics& out) {
     unique.pair(pair);
     unique.end(pair.a);
     unique.end(pair.b);
+    check_drivers(pair, out);
     check_macs(pair, out);
     check_end(pair.a, config.daemon, out);
     check_end(pair.b, config.daemon, out);

@@ -78,7 +78,8 @@ const std::array kDaemonKeys = {
                  .example = "\"64MiB\"",
                  .rule = "write a string with its unit (KiB, MiB, GiB), from 8MiB per worker up to "
                          "64GiB",
-                 .help = "frame arena; left out, more than 8 workers make it 8MiB for each"},
+                 .help = "frame arena; left out, it grows to 8MiB for each worker and to what "
+                         "AF_XDP ends need"},
                 read_memory},
     Key<Daemon>{{.name = "busy_poll_usecs",
                  .unit = "us",

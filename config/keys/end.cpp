@@ -5,6 +5,7 @@
 #include <climits>
 #include <limits>
 
+#include "config/keys/af_xdp.hpp"
 #include "config/keys/features.hpp"
 #include "config/keys/readers.hpp"
 #include "config/keys/sections.hpp"
@@ -15,13 +16,8 @@ namespace vethd::config {
 
 namespace {
 
-constexpr std::array kDrivers = {Choice<Driver>{"tap", Driver::tap}};
-
-void read_driver(const Given& given, End& to) {
-  const auto* text = std::get_if<std::string>(&given.value.data);
-  if (text != nullptr && *text == "af_xdp") return given.refuse("driver 'af_xdp' is not built yet");
-  choice<&End::driver, kDrivers>(given, to);
-}
+constexpr std::array kDrivers = {Choice<Driver>{"tap", Driver::tap},
+                                 Choice<Driver>{"af_xdp", Driver::af_xdp}};
 
 void read_netns_pid(const Given& given, const Table& table, End& to) {
   const std::string_view known = "pid";
@@ -133,14 +129,19 @@ void read_addresses(const Given& given, End& to) {
   }
 }
 
-const std::array kEndKeys = {
+constexpr KeyInfo for_tap(KeyInfo key) {
+  key.driver = Driver::tap;
+  return key;
+}
+
+const std::array kCommonAndTapKeys = {
     Key<End>{{.name = "driver",
               .unit = "word",
               .standard = "\"tap\"",
               .example = "\"tap\"",
-              .rule = "write \"tap\"",
-              .help = "what carries the frames"},
-             read_driver},
+              .rule = "write \"tap\", or \"af_xdp\" for a device that exists",
+              .help = "what carries the frames: a TAP that vethd makes, or AF_XDP sockets"},
+             choice<&End::driver, kDrivers>},
     Key<End>{{.name = "netns",
               .unit = "name, path or { pid = N }",
               .standard = "the daemon's own",
@@ -154,14 +155,15 @@ const std::array kEndKeys = {
               .example = "\"veth0\"",
               .rule = "write 1 to 15 characters without blanks, '/', ':' or '%', not \".\" or "
                       "\"..\", as the kernel's dev_valid_name requires",
-              .help = "name of the interface"},
+              .help = "name of the interface: a TAP gets it, a device has it"},
              read_ifname},
     Key<End>{{.name = "mac",
               .unit = "address",
               .standard = "random",
               .example = "\"02:00:00:00:00:01\"",
               .rule = "write a unicast address that is not all zero",
-              .help = "Ethernet address; the two ends need different ones"},
+              .help = "Ethernet address; the two ends need different ones",
+              .driver = Driver::tap},
              read_mac},
     Key<End>{{.name = "mtu",
               .unit = "bytes",
@@ -171,14 +173,16 @@ const std::array kEndKeys = {
               .max = kMaxTapMtu,
               .rule = "a TAP takes 65535 bytes less the 14 of the Ethernet header at most, and "
                       "Ethernet no less than 68",
-              .help = "longest frame without its Ethernet header; with IPv6 at least 1280"},
+              .help = "longest frame without its Ethernet header; with IPv6 at least 1280",
+              .driver = Driver::tap},
              integer<&End::mtu>},
     Key<End>{{.name = "addresses",
               .unit = "address/prefix",
               .standard = "[]",
               .example = "[\"192.168.1.1/24\", \"fd00::1/64\"]",
               .rule = "write usable IPv4 or IPv6 unicast addresses with their prefix lengths",
-              .help = "addresses set on the interface"},
+              .help = "addresses set on the interface",
+              .driver = Driver::tap},
              read_addresses},
     Key<End>{{.name = "queues",
               .unit = "queues",
@@ -186,8 +190,9 @@ const std::array kEndKeys = {
               .example = "1",
               .min = 1,
               .max = kMaxTapQueues,
-              .rule = "a TAP has at most 256 queues",
-              .help = "queues of the TAP; queue i of both ends shares a worker"},
+              .rule = "a TAP has at most 256 queues, and a device gets no more sockets",
+              .help = "queues of the TAP, or of the device, where all that receive need a socket; "
+                      "queue i of both ends shares a worker"},
              integer<&End::queues>},
     Key<End>{{.name = "rps_cpus",
               .unit = "emulated CPU numbers",
@@ -216,20 +221,36 @@ const std::array kEndKeys = {
               .max = kMaxTxQueueLen,
               .rule = "write a ring size in range: with no slot nothing gets through, and each "
                       "slot may hold 64 KiB of kernel memory that no sender is charged for",
-              .help = "frames in the TAP's transmit ring"},
+              .help = "frames in the TAP's transmit ring",
+              .driver = Driver::tap},
              integer<&End::txqueuelen>},
     Key<End>{kGro, boolean<&End::gro>},
-    Key<End>{kTso, boolean<&End::tso>},
+    Key<End>{for_tap(kTso), boolean<&End::tso>},
     Key<End>{kRxUdpGroForwarding, boolean<&End::rx_udp_gro_forwarding>},
     Key<End>{kRxGroList, [](const Given& given, End&) { read_rx_gro_list(given); }},
 };
 
+const std::vector<Key<End>>& end_table() {
+  static const std::vector<Key<End>> all = [] {
+    std::vector<Key<End>> keys(kCommonAndTapKeys.begin(), kCommonAndTapKeys.end());
+    keys.insert(keys.end(), af_xdp_keys().begin(), af_xdp_keys().end());
+    return keys;
+  }();
+  return all;
+}
+
 }  // namespace
 
-std::vector<KeyInfo> end_keys() { return infos(kEndKeys); }
+std::vector<KeyInfo> end_keys() { return infos(end_table()); }
+
+std::optional<Driver> driver_of_end_key(std::string_view name) {
+  const auto found =
+      std::ranges::find(end_table(), name, [](const auto& key) { return key.info.name; });
+  return found == end_table().end() ? std::nullopt : found->info.driver;
+}
 
 void read_section(const Table& entries, std::string_view section, End& to, Diagnostics& out) {
-  read_keys(kEndKeys, entries, section, to, out);
+  read_keys(end_table(), entries, section, to, out);
 }
 
 }  // namespace vethd::config

@@ -81,6 +81,9 @@ void Pairs::finish_open(VethPair& pair, Result<void> outcome) {
 }
 
 Result<void> Pairs::create_end(PairEnd& end) {
+  if (end.config.driver == config::Driver::af_xdp)
+    return fail("open " + end.config.netns.label() + "/" + end.config.ifname,
+                "vethd does not open AF_XDP ends yet; write driver = \"tap\"", EOPNOTSUPP);
   auto netns = namespaces_.find(end.config.netns);
   if (!netns) return pass(std::move(netns));
   end.netns = std::move(*netns);

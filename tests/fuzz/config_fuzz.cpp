@@ -16,6 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const config::Pair& pair : config->pairs) {
       invariant(pair.machine.value < config->machines.size(), "a pair's machine exists");
       invariant(!pair.a.ifname.empty() && !pair.b.ifname.empty(), "an end has a name");
+      for (const config::End* end : {&pair.a, &pair.b}) {
+        const config::AfXdp& nic = end->af_xdp;
+        invariant(!nic.steer.multicast || nic.steer.mac, "multicast comes beside a MAC");
+        invariant(nic.fill_ring >= nic.rx_ring, "what is lent finds room when it comes back");
+      }
     }
   } else {
     invariant(!config.error().text().empty(), "a refusal says why");

@@ -37,6 +37,9 @@ inline std::string with_end_a(std::string_view lines) {
          "\n" + (lines.find("ifname") == lines.npos ? "ifname = \"veth0\"\n" : "");
 }
 
+inline std::string with_nic_at_a(std::string_view lines) {
+  return with_end_a("driver = \"af_xdp\"\n" + std::string(lines));
+}
 inline std::string with_metadata(std::string_view lines) {
   return with_end_a("") + "[pair.a.metadata]\n" + std::string(lines) + "\n";
 }

@@ -24,7 +24,8 @@ std::string with_key(std::string_view section, const KeyInfo& key, std::string_v
   if (section == "[daemon]")
     return with_daemon("workers = 2\n" + (key.name == "workers" ? "" : line));
   if (section == "[softnet]") return with_softnet(line);
-  if (section == "[pair.a]") return with_end_a(line);
+  if (section == "[pair.a]")
+    return key.driver == Driver::af_xdp ? with_nic_at_a(line) : with_end_a(line);
   if (section == "[pair.a.metadata]") return with_metadata(line);
   if (section == "[pair.a.xdp]") {
     const bool object = key.name == "object";
@@ -53,6 +54,24 @@ TEST(Manual, HasARowForEveryKeyWithItsUnitDefaultAndRange) {
   }
 }
 
+TEST(Manual, TellsTheKeysOfATapFromThoseOfAnAfXdpEnd) {
+  const std::string text = manual();
+  const std::size_t border = text.find("With\n`driver = \"af_xdp\"`");
+  ASSERT_NE(border, std::string::npos);
+  const std::size_t end = text.find("\n## ", border);
+  int checked = 0;
+  for (const SectionInfo& section : all_keys()) {
+    for (const KeyInfo& key : section.keys) {
+      if (!key.driver) continue;
+      const std::string row = "\n| `" + std::string(key.name) + "` |";
+      const bool below = text.substr(border, end - border).find(row) != std::string::npos;
+      EXPECT_EQ(below, key.driver == Driver::af_xdp) << key.name;
+      ++checked;
+    }
+  }
+  EXPECT_EQ(checked, 14);
+}
+
 TEST(Manual, GivesExamplesAndDefaultsThatAreAccepted) {
   for (const SectionInfo& section : all_keys()) {
     for (const KeyInfo& key : section.keys) {
@@ -72,7 +91,7 @@ TEST(Examples, AreAcceptedAsTheyStand) {
     EXPECT_TRUE(config) << config.error().text();
     ++examples;
   }
-  EXPECT_GE(examples, 4);
+  EXPECT_GE(examples, 7);
 }
 
 }  // namespace

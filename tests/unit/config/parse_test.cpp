@@ -55,6 +55,16 @@ TEST(Parse, GivesDefaultsToWhatIsLeftOut) {
   EXPECT_FALSE(end.rx_udp_gro_forwarding);
   EXPECT_EQ(end.metadata.mark, 0U);
   EXPECT_FALSE(end.xdp);
+  EXPECT_EQ(end.af_xdp.mode, XdpMode::automatic);
+  EXPECT_TRUE(end.af_xdp.steer.all());
+  EXPECT_FALSE(end.af_xdp.steer.multicast);
+  EXPECT_FALSE(end.af_xdp.force);
+  EXPECT_EQ(end.af_xdp.rx_ring, 2048U);
+  EXPECT_EQ(end.af_xdp.tx_ring, 2048U);
+  EXPECT_EQ(end.af_xdp.fill_ring, 4096U);
+  EXPECT_EQ(end.af_xdp.completion_ring, 2048U);
+  EXPECT_TRUE(end.af_xdp.need_wakeup);
+  EXPECT_EQ(end.af_xdp.busy_poll_budget, 0U);
 }
 
 TEST(Parse, ReadsEveryKeyOfDaemon) {
@@ -141,6 +151,46 @@ TEST(Parse, ReadsEveryKeyOfAnEnd) {
   EXPECT_TRUE(end.gro);
   EXPECT_FALSE(end.tso);
   EXPECT_TRUE(end.rx_udp_gro_forwarding);
+}
+
+TEST(Parse, ReadsEveryKeyOfAnAfXdpEnd) {
+  const End end =
+      accepted(with_nic_at_a("ifname = \"eth1\"\nqueues = 4\nmode = \"generic\"\n"
+                             "steer = { mac = \"02:00:00:00:00:0A\", vlan = 7, multicast = true }\n"
+                             "force = true\nrx_ring = 64\ntx_ring = 128\nfill_ring = 256\n"
+                             "completion_ring = 512\nneed_wakeup = false\nbusy_poll_budget = 64"))
+          .pairs[0]
+          .a;
+  EXPECT_EQ(end.driver, Driver::af_xdp);
+  EXPECT_EQ(end.ifname, "eth1");
+  EXPECT_EQ(end.queues, 4U);
+  const AfXdp& nic = end.af_xdp;
+  EXPECT_EQ(nic.mode, XdpMode::generic);
+  EXPECT_EQ(nic.steer, (Steer{parse_mac("02:00:00:00:00:0a"), 7, true}));
+  EXPECT_TRUE(nic.force);
+  EXPECT_EQ(nic.rx_ring, 64U);
+  EXPECT_EQ(nic.tx_ring, 128U);
+  EXPECT_EQ(nic.fill_ring, 256U);
+  EXPECT_EQ(nic.completion_ring, 512U);
+  EXPECT_FALSE(nic.need_wakeup);
+  EXPECT_EQ(nic.busy_poll_budget, 64U);
+}
+
+TEST(Parse, KnowsFourModesAndFourWaysToSteer) {
+  const auto nic = [](std::string_view line) {
+    return accepted(with_nic_at_a(line)).pairs[0].a.af_xdp;
+  };
+  EXPECT_EQ(nic("mode = \"auto\"").mode, XdpMode::automatic);
+  EXPECT_EQ(nic("mode = \"zerocopy\"").mode, XdpMode::zerocopy);
+  EXPECT_EQ(nic("mode = \"copy\"").mode, XdpMode::copy);
+  EXPECT_TRUE(nic("steer = \"all\"").steer.all());
+  const auto mac = parse_mac("02:00:00:00:00:01");
+  EXPECT_EQ(nic("steer = { mac = \"02:00:00:00:00:01\" }").steer,
+            (Steer{mac, std::nullopt, false}));
+  EXPECT_EQ(nic("steer = { vlan = 4094, multicast = false }").steer,
+            (Steer{std::nullopt, 4094, false}));
+  EXPECT_EQ(nic("steer.mac = \"02:00:00:00:00:01\"\nsteer.multicast = true").steer,
+            (Steer{mac, std::nullopt, true}));
 }
 
 TEST(Parse, ReadsMetadataAndXdpOfAnEnd) {
@@ -313,8 +363,7 @@ TEST(Parse, RefusesWrongPairKeys) {
 
 TEST(Parse, RefusesWrongEndKeys) {
   const Refusal kRefusals[] = {
-      {"driver = \"af_xdp\"", "10", "driver 'af_xdp' is not built yet", "write \"tap\""},
-      {"driver = \"tun\"", "10", "driver = 'tun' is not known", "write \"tap\""},
+      {"driver = \"tun\"", "10", "driver = 'tun' is not known", "write \"tap\", or \"af_xdp\""},
       {"driver = 1", "10", "driver cannot be an integer", "write \"tap\""},
       {"netns = \"\"", "9", "'' is neither a namespace's name nor",
        "write a name, an absolute path"},
@@ -379,6 +428,42 @@ TEST(Parse, RefusesWrongEndKeys) {
   for (const Refusal& refusal : kRefusals) expect_refused(with_end_a(refusal.line), 6, refusal);
 }
 
+TEST(Parse, RefusesWrongAfXdpKeys) {
+  const Refusal kRefusals[] = {
+      {"mode = \"native\"", "8", "mode = 'native' is not known", "\"copy\" or \"generic\""},
+      {"mode = 1", "8", "mode cannot be an integer", "as in mode = \"zerocopy\""},
+      {"steer = \"none\"", "9", "steer = 'none' is not known", "write \"all\", or a table"},
+      {"steer = true", "9", "steer cannot be a boolean", "write \"all\", or a table"},
+      {"steer = {}", "9", "steer names neither mac nor vlan", "write \"all\", or a table"},
+      {"steer = { mac = 1 }", "17", "mac cannot be an integer", "a unicast mac"},
+      {"steer = { mac = \"02:00\" }", "17", "'02:00' is no MAC address", "a unicast mac"},
+      {"steer = { mac = \"01:00:5e:00:00:01\" }", "17", "is no unicast address",
+       "multicast beside mac"},
+      {"steer = { mac = \"00:00:00:00:00:00\" }", "17", "is no unicast address", "a unicast mac"},
+      {"steer = { vlan = 0 }", "18", "vlan = 0 is not in 1..4094", "a vlan from 1 to 4094"},
+      {"steer = { vlan = 4095 }", "18", "vlan = 4095 is not in 1..4094", "a vlan from 1 to 4094"},
+      {"steer = { vlan = \"7\" }", "18", "vlan cannot be a string", "a vlan from 1 to 4094"},
+      {"steer = { multicast = 1 }", "23", "multicast cannot be an integer", "multicast beside mac"},
+      {"steer = { vlan = 7, multicast = true }", "9",
+       "multicast without mac: all frames, or all of", "multicast beside mac"},
+      {"steer = { mark = 7 }", "11", "unknown key 'mark' in steer", "known: mac, vlan, multicast"},
+      {"force = 1", "9", "force cannot be an integer", "write true or false"},
+      {"rx_ring = 32", "11", "rx_ring = 32 is not in 64..65536", "write a power of two"},
+      {"rx_ring = 131072", "11", "not in 64..65536", "write a power of two"},
+      {"rx_ring = 1000", "11", "rx_ring = 1000 is not a power of two", "answers EINVAL"},
+      {"tx_ring = 65", "11", "tx_ring = 65 is not a power of two", "as in tx_ring = 2048"},
+      {"fill_ring = 4097", "13", "= 4097 is not a power of two", "as in fill_ring = 4096"},
+      {"completion_ring = \"all\"", "19", "cannot be a string", "as in completion_ring = 2048"},
+      {"need_wakeup = 0", "15", "need_wakeup cannot be an integer", "write true or false"},
+      {"busy_poll_budget = -1", "20", "= -1 is not in 0..65535",
+       "0 turns preferred busy polling off"},
+      {"busy_poll_budget = 65536", "20", "= 65536 is not in 0..65535",
+       "0 turns preferred busy polling"},
+      {"fil_ring = 64", "1", "unknown key 'fil_ring' in [pair.a]", "did you mean 'fill_ring'?"},
+  };
+  for (const Refusal& refusal : kRefusals) expect_refused(with_nic_at_a(refusal.line), 7, refusal);
+}
+
 TEST(Parse, RefusesWrongMetadataAndXdpKeys) {
   const Refusal kMetadata[] = {
       {"mark = -1", "8", "mark = -1 is not in 0..4294967295", "skb->mark has 32 bits"},
@@ -413,6 +498,12 @@ TEST(Parse, AcceptsBothEndsOfEachRange) {
        {"mtu = 68", "mtu = 65521", "queues = 256", "txqueuelen = 1", "txqueuelen = 65536",
         "rps_flow_cnt = 262144", "netns = { pid = 2147483647 }"}) {
     accepted(with_end_a(line));
+  }
+  for (const char* line :
+       {"rx_ring = 64\ntx_ring = 64\nfill_ring = 64\ncompletion_ring = 64",
+        "busy_poll_budget = 65535",
+        "rx_ring = 65536\ntx_ring = 65536\nfill_ring = 65536\ncompletion_ring = 65536"}) {
+    accepted(with_nic_at_a(line));
   }
 }
 

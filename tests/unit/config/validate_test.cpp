@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <string>
 
+#include "config/keys.hpp"
 #include "config/limits.hpp"
+#include "daemon/frame/arena.hpp"
 #include "tests/unit/config/check.hpp"
 
 namespace vethd::config::test {
@@ -42,6 +44,140 @@ TEST(Validate, WantsMemoryForEachWorker) {
                     "t.toml:3:10: error: memory is too small for the landing buffers of 4 workers; "
                     "write at least \"32MiB\""));
   accepted(with_daemon("workers = 4\nmemory = \"32MiB\""));
+}
+
+TEST(Validate, RefusesTheKeysOfATapAtAnAfXdpEnd) {
+  const struct {
+    std::string_view line, error;
+  } kCases[] = {
+      {"mac = \"02:00:00:00:00:01\"", "t.toml:7:7: error: mac at an AF_XDP end; leave it out"},
+      {"mtu = 9000", "mtu at an AF_XDP end; leave it out and run `ip link set dev IFNAME mtu N`"},
+      {"addresses = [\"10.0.0.1/8\"]", "addresses at an AF_XDP end; give them to the other end"},
+      {"txqueuelen = 500", "txqueuelen at an AF_XDP end; write tx_ring"},
+      {"tso = true", "tso at an AF_XDP end; leave it out: no stack sends frames into this end"},
+      {"xdp = { object = \"o\", program = \"p\" }",
+       "t.toml:7:7: error: xdp at an AF_XDP end; put it at the other end"},
+  };
+  for (const auto& [line, error] : kCases) {
+    const std::string errors = refused(with_nic_at_a(line));
+    EXPECT_TRUE(shows(errors, error));
+    EXPECT_TRUE(shows(errors, "t.toml:6:10: note: driver is here"));
+    EXPECT_EQ(errors.find("error", errors.find("error") + 1), errors.npos) << "once:\n" << errors;
+  }
+  accepted(with_nic_at_a("gro = true\nrps_cpus = [1]\nrps_flow_cnt = 4\nmetadata = { mark = 1 }"));
+}
+
+TEST(Validate, RefusesEachKeyOfAnAfXdpEndAtATap) {
+  int refusals = 0;
+  for (const SectionInfo& section : all_keys()) {
+    for (const KeyInfo& key : section.keys) {
+      if (key.driver != Driver::af_xdp) continue;
+      const std::string line = std::string(key.name) + " = " + std::string(key.example);
+      EXPECT_TRUE(
+          shows(refused(with_end_a(line)),
+                std::string(key.name) + " at a TAP; leave it out, or write driver = \"af_xdp\""));
+      EXPECT_TRUE(shows(refused(with_end_a("driver = \"tap\"\n" + line)),
+                        "t.toml:6:10: note: driver is here"));
+      EXPECT_FALSE(shows(refused(with_end_a("driver = \"tup\"\n" + line)), " at a TAP"))
+          << "follows from the refused driver";
+      ++refusals;
+    }
+  }
+  EXPECT_EQ(refusals, 9);
+}
+
+TEST(Validate, GivesTheTsoOfAPairToItsTaps) {
+  const Pair pair = accepted(
+                        "[[pair]]\nname = \"p\"\ntso = false\n[pair.a]\ndriver = \"af_xdp\"\n"
+                        "ifname = \"eth1\"\n[pair.b]\nifname = \"v\"\n")
+                        .pairs[0];
+  EXPECT_EQ(pair.a.written.find("tso"), nullptr);
+  EXPECT_FALSE(pair.b.tso);
+  EXPECT_TRUE(
+      shows(refused("[[pair]]\nname = \"p\"\ntso = false\n[pair.a]\ndriver = \"af_xdp\"\n"
+                    "ifname = \"eth1\"\n[pair.b]\ndriver = \"af_xdp\"\nifname = \"eth2\"\n"),
+            "t.toml:3:7: error: tso of a pair of AF_XDP ends; leave it out"));
+}
+
+TEST(Validate, WantsRingsThatFitEachOther) {
+  const std::string fill = refused(with_nic_at_a("rx_ring = 4096\nfill_ring = 2048"));
+  EXPECT_TRUE(shows(fill,
+                    "t.toml:8:13: error: fill_ring = 2048 with rx_ring = 4096; write "
+                    "fill_ring = 4096 at least: no more chunks are lent"));
+  EXPECT_TRUE(shows(refused(with_nic_at_a("rx_ring = 8192")),
+                    "t.toml:7:11: error: fill_ring = 4096 with rx_ring = 8192; write"));
+  EXPECT_TRUE(shows(refused(with_nic_at_a("tx_ring = 4096")),
+                    "t.toml:7:11: error: completion_ring = 2048 with tx_ring = 4096; write "
+                    "completion_ring = 4096 at least: the kernel sends nothing"));
+  accepted(with_nic_at_a("rx_ring = 4096\ntx_ring = 4096\ncompletion_ring = 4096"));
+  EXPECT_FALSE(shows(refused(with_nic_at_a("rx_ring = 4096\nfill_ring = 65")), "with rx_ring"))
+      << "follows from the refused fill_ring";
+}
+
+TEST(Validate, WantsADeviceForOneEndOnly) {
+  const std::string nic = "driver = \"af_xdp\"\nifname = \"eth1\"\n";
+  EXPECT_TRUE(shows(refused(pair_of_ends(nic, nic)),
+                    "t.toml:9:10: error: two ends named 'eth1' in one namespace (own)"));
+  EXPECT_TRUE(shows(refused(pair_of_ends(nic, "ifname = \"eth1\"")), "two ends named 'eth1'"));
+  accepted(pair_of_ends(nic, nic + "netns = \"red\""));
+}
+
+// One queue: 4096 chunks in the fill ring, 2048 in the tx ring and 1001 frames in the backlog.
+constexpr std::uint64_t kChunksOfAQueue = 4096 + 2048 + 1001;
+
+TEST(Validate, LetsMemoryLeftOutGrowToWhatAfXdpEndsNeed) {
+  const auto memory = [](std::string_view text) { return accepted(text).daemon.memory_bytes; };
+  const auto least = [](std::uint64_t chunks) {
+    constexpr std::uint64_t kMiB = 1 << 20;
+    return (minimum_memory_bytes(4, chunks) + kMiB - 1) / kMiB * kMiB;
+  };
+  EXPECT_EQ(memory(with_nic_at_a("")), least(kChunksOfAQueue));
+  EXPECT_EQ(memory(with_nic_at_a("queues = 4")), least(kChunksOfAQueue)) << "a worker for each";
+  EXPECT_EQ(memory(with_nic_at_a("queues = 5")), least(kChunksOfAQueue + 4096 + 2048))
+      << "one worker has two, and one backlog";
+  EXPECT_EQ(memory("[softnet]\nnetdev_max_backlog = 0\n" + with_nic_at_a("")),
+            least(4096 + 2048 + 1));
+  // The fifth pair starts with the worker of the first.
+  std::string pairs;
+  for (int i = 0; i < 5; ++i) {
+    const std::string number = std::to_string(i);
+    pairs += "[[pair]]\nname = \"p" + number + "\"\n[pair.a]\nifname = \"v" + number +
+             "\"\n[pair.b]\ndriver = \"af_xdp\"\nifname = \"eth" + number + "\"\n";
+  }
+  EXPECT_EQ(memory(pairs), least(kChunksOfAQueue + 4096 + 2048));
+  EXPECT_EQ(memory(kPair), 64U << 20) << "TAPs alone need no more than before";
+}
+
+TEST(Validate, WantsMemoryForTheRingsOfAfXdpEnds) {
+  const auto with_memory = [](std::string_view size, std::string_view lines) {
+    return "[daemon]\nmemory = \"" + std::string(size) + "\"\n" + with_nic_at_a(lines);
+  };
+  accepted(with_memory("148MiB", ""));
+  EXPECT_TRUE(shows(refused(with_memory("147MiB", "")),
+                    "t.toml:2:10: error: memory is too small for AF_XDP ends whose rings and "
+                    "backlogs take 7145 chunks of 4KiB on one of 4 workers; write at least "
+                    "\"148MiB\", each worker has the same share, or make fill_ring, tx_ring or"));
+  EXPECT_TRUE(shows(refused(with_memory("1MiB", "")),
+                    "landing buffers of 4 workers; write at least "
+                    "\"148MiB\""));
+  const std::string large = "queues = 256\nfill_ring = 65536";
+  EXPECT_TRUE(shows(refused(with_memory("64GiB", large)),
+                    "make fill_ring, tx_ring or netdev_max_backlog smaller: each worker has the "
+                    "same share, and \"64GiB\" is the most"));
+  EXPECT_TRUE(
+      shows(refused(with_nic_at_a(large)), "t.toml: error: memory is too small for AF_XDP"));
+  EXPECT_FALSE(shows(refused(with_memory("33MiB", "fill_ring = 1")), "memory is too small"))
+      << "follows from the refused fill_ring";
+}
+
+TEST(Validate, CountsChunksAsTheArenaDividesItself) {
+  for (const std::uint32_t workers : {1U, 3U, 256U}) {
+    for (const std::uint64_t chunks : {std::uint64_t{0}, kChunksOfAQueue, std::uint64_t{50'000}}) {
+      const ArenaPlan least = plan_arena(minimum_memory_bytes(workers), workers);
+      const ArenaPlan plan = plan_arena(minimum_memory_bytes(workers, chunks), workers);
+      EXPECT_EQ(plan.chunks_per_worker, least.chunks_per_worker + chunks);
+    }
+  }
 }
 
 TEST(Validate, WantsRpsCpusAmongTheWorkers) {
