@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "daemon/core/result.hpp"
 
@@ -39,9 +38,6 @@ class FeatureTable {
 
  private:
   using Bit = std::optional<std::uint32_t>;  // absent: this kernel does not know the name
-  struct State;
-
-  [[nodiscard]] Result<State> state(int socket, const std::string& ifname) const;
 
   std::uint32_t blocks_ = 0;
   Bit gro_;
