@@ -1,4 +1,4 @@
-// Removes what outlives the daemon, however the daemon ends.
+// Removes and restores what outlives the daemon, however the daemon ends.
 #pragma once
 
 #include <sys/types.h>
@@ -11,26 +11,29 @@
 #include "daemon/core/result.hpp"
 #include "daemon/netns/file_id.hpp"
 #include "daemon/netns/named.hpp"
+#include "daemon/netns/namespace.hpp"
 
 namespace vethd {
 
 /// A second process that waits for the end of the first, and then cleans up.
 ///
 /// Devices, sockets and memory die with the process that holds them. Names in the file system do
-/// not: those of namespaces, of the control socket and of its directory. The daemon tells the
-/// janitor about each of them BEFORE making it and waits for the answer, so there is no moment at
-/// which SIGKILL would leave one behind. The janitor reads from a socket pair; when the daemon ends
-/// (exit, abort, SIGKILL) the kernel closes the other end, and what is registered is removed,
-/// newest first.
+/// not: those of namespaces, of the control socket and of its directory; nor do settings of a
+/// device that was there before. The daemon tells the janitor about each of them BEFORE making or
+/// changing it and waits for the answer, so there is no moment at which SIGKILL would leave one
+/// behind. The janitor reads from a socket pair; when the daemon ends (exit, abort, SIGKILL) the
+/// kernel closes the other end, and what is registered is removed, newest first.
 ///
 ///   will_create_netns   both identities are known beforehand; nothing else is ever removed
 ///   will_create_socket  refused with EEXIST while the path exists, so it is ours if it appears;
 ///                       created() then narrows it down to this one file
 ///   will_create_directory  refused likewise; removed if empty
+///   will_stop_vlan_stripping  switched on again at this very device, whatever its name is by then;
+///                       nothing happens if it has gone or is in another namespace
 ///
 /// Keep the Netns of a registered name open: its inode number could go to another one otherwise.
 ///
-/// Shape    at most kMaxRegistrations names at a time, of at most kMaxPathBytes each.
+/// Shape    at most kMaxRegistrations at a time, names of at most kMaxPathBytes each.
 /// Threads  started before any thread exists; used by one.
 /// Never    outlives the daemon for longer than the removal takes; it ignores SIGINT, SIGTERM and
 ///          SIGHUP, which a terminal or an init system sends to the whole group.
@@ -53,6 +56,9 @@ class Janitor {
   Result<Registration> will_create_netns(const NamedNetns& named);
   Result<Registration> will_create_socket(const std::string& path);
   Result<Registration> will_create_directory(const std::string& path);
+  /// Only where it is on. The janitor keeps a socket on the device, and the namespace with it,
+  /// until withdraw(), which is for after it was switched on again.
+  Result<Registration> will_stop_vlan_stripping(const Netns& ns, int ifindex);
 
   /// The registered socket exists and is this file; another one at its path is left alone.
   Result<void> created(Registration registration, FileId file);
@@ -60,7 +66,7 @@ class Janitor {
   /// It was not created after all, or has been removed.
   Result<void> withdraw(Registration registration);
 
-  /// Has everything removed now and waits until it is. Errors: the first name that stayed.
+  /// Has everything removed now and waits until it is. Errors: the first that stayed.
   Result<void> finish();
 
   [[nodiscard]] pid_t pid() const { return pid_; }

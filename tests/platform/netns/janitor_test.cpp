@@ -18,7 +18,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "daemon/netns/links.hpp"
 #include "daemon/netns/named.hpp"
+#include "daemon/netns/nic.hpp"
 #include "tests/platform/netns/support.hpp"
 
 namespace vethd::test {
@@ -204,6 +206,65 @@ TEST_F(JanitorTest, ReportsWhatCouldNotBeRemoved) {
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().code, ENOTDIR);
   EXPECT_NE(finished.error().doing.find(directory_path()), std::string::npos);
+}
+
+TEST_F(JanitorTest, SwitchesVlanStrippingOnAgainAfterTheDaemonIsKilled) {
+  const Netns ns = make_netns("red");
+  make_veth(ns, "v0", "v1");
+  const int ifindex = must(must(Links::open(ns)).find("v0")).ifindex;
+  Child daemon{[&] {
+    static Janitor janitor = must(Janitor::start());
+    must(janitor.will_stop_vlan_stripping(ns, ifindex));
+    must(set_vlan_stripping(ns, "v0", false));
+  }};
+  ASSERT_FALSE(must(nic_info(ns, "v0")).vlan_stripping);
+  must(must(Links::open(ns)).configure(ifindex, {.name = "renamed"}));
+  const pid_t janitor = janitor_of(daemon.pid());
+  ASSERT_GT(janitor, 0);
+  daemon.kill();
+  EXPECT_EQ(wait_for_exit(janitor), 0);
+  EXPECT_TRUE(must(nic_info(ns, "renamed")).vlan_stripping);
+}
+
+TEST_F(JanitorTest, LeavesADeviceThatHasTheNumberOfAnother) {
+  const Netns ns = make_netns("red");
+  make_veth(ns, "v0", "v1");
+  Links links = must(Links::open(ns));
+  const int ifindex = must(links.find("v0")).ifindex;
+  Janitor janitor = must(Janitor::start());
+  must(janitor.will_stop_vlan_stripping(ns, ifindex));
+  must(links.remove(ifindex));
+  make_veth(ns, "w0", "w1", ifindex);
+  ASSERT_EQ(must(links.find("w0")).ifindex, ifindex);
+  must(set_vlan_stripping(ns, "w0", false));
+  must(janitor.finish());
+  EXPECT_FALSE(must(nic_info(ns, "w0")).vlan_stripping);
+}
+
+TEST_F(JanitorTest, LeavesADeviceThatHasLeftItsNamespace) {
+  const Netns red = make_netns("red");
+  const Netns blue = make_netns("blue");
+  make_veth(red, "v0", "v1");
+  const int ifindex = must(must(Links::open(red)).find("v0")).ifindex;
+  Janitor janitor = must(Janitor::start());
+  must(janitor.will_stop_vlan_stripping(red, ifindex));
+  must(set_vlan_stripping(red, "v0", false));
+  move_link(red, ifindex, blue);
+  must(janitor.finish());
+  EXPECT_FALSE(must(nic_info(blue, "v0")).vlan_stripping);
+}
+
+TEST_F(JanitorTest, ForgetsVlanStrippingThatIsWithdrawn) {
+  const Netns ns = make_netns("red");
+  make_veth(ns, "v0", "v1");
+  const int ifindex = must(must(Links::open(ns)).find("v0")).ifindex;
+  Janitor janitor = must(Janitor::start());
+  EXPECT_EQ(janitor.will_stop_vlan_stripping(ns, 4711).error().code, ENODEV);
+  const Janitor::Registration registration = must(janitor.will_stop_vlan_stripping(ns, ifindex));
+  must(set_vlan_stripping(ns, "v0", false));
+  must(janitor.withdraw(registration));
+  must(janitor.finish());
+  EXPECT_FALSE(must(nic_info(ns, "v0")).vlan_stripping);
 }
 
 TEST_F(JanitorTest, BoundsTheRegistry) {

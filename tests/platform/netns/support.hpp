@@ -41,7 +41,8 @@ struct Tap {
   int ifindex;
 };
 Tap make_tap(const Netns& ns, const std::string& ifname);
-void make_veth(const Netns& ns, const std::string& a, const std::string& b);
+/// ifindex: of a; 0: the kernel chooses.
+void make_veth(const Netns& ns, const std::string& a, const std::string& b, int ifindex = 0);
 int make_bridge(const Netns& ns, const std::string& ifname);  // its ifindex
 void set_master(const Netns& ns, int ifindex, int master);    // 0: leave it
 void move_link(const Netns& from, int ifindex, const Netns& to);
