@@ -3,13 +3,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
-#include <linux/if_link.h>
-#include <net/if.h>
 #include <xdp/libxdp.h>
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -47,19 +42,6 @@ Result<ProgramPtr> load(const std::string& object, const std::string& name) {
   return program;
 }
 
-/// Of the program on the device; empty where there is none. In the device's namespace.
-std::string attached_program(int ifindex) {
-  std::uint32_t id = 0;
-  if (::bpf_xdp_query_id(ifindex, 0, &id) < 0 || id == 0) return {};
-  const Fd fd(::bpf_prog_get_fd_by_id(id));
-  bpf_prog_info info{};
-  std::uint32_t bytes = sizeof info;
-  if (!fd.is_open() || ::bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) < 0)
-    return "number " + std::to_string(id);
-  return std::string(info.name, ::strnlen(info.name, sizeof info.name)) + " (id " +
-         std::to_string(id) + ")";
-}
-
 Result<std::uint32_t> id_of(int program_fd) {
   bpf_prog_info info{};
   std::uint32_t bytes = sizeof info;
@@ -79,27 +61,9 @@ Result<XdpHook> XdpHook::attach(const Netns& ns, int ifindex, const std::string&
   auto id = id_of(fd);
   if (!id) return pass(std::move(id));
   auto counter = VerdictCounter::attach(fd, name);  // before the first frame
-  return in_netns(ns, [&]() -> Result<XdpHook> {
-    const std::string doing = "attach XDP program " + name + " to " + ns.label() + "/";
-    std::array<char, IF_NAMESIZE> device{};
-    if (::if_indextoname(static_cast<unsigned>(ifindex), device.data()) == nullptr)
-      return fail(doing + "#" + std::to_string(ifindex));
-    bpf_link_create_opts options{};
-    options.sz = sizeof options;
-    options.flags = XDP_FLAGS_DRV_MODE;
-    Fd link(::bpf_link_create(fd, ifindex, BPF_XDP, &options));
-    if (link.is_open()) return XdpHook(std::move(link), *id, std::move(counter));
-    const int code = errno;
-    const std::string there = attached_program(ifindex);
-    return fail(doing + device.data(), there.empty() ? "" : "it has a program already: " + there,
-                code);
-  });
-}
-
-bool XdpHook::attached() const {
-  bpf_link_info info{};
-  std::uint32_t bytes = sizeof info;
-  return ::bpf_obj_get_info_by_fd(link_.get(), &info, &bytes) == 0 && info.xdp.ifindex != 0;
+  auto link = XdpLink::attach(ns, ifindex, fd, name, XdpAttach::native);
+  if (!link) return pass(std::move(link));
+  return XdpHook(std::move(*link), *id, std::move(counter));
 }
 
 Result<XdpVerdicts> XdpHook::verdicts() const {
