@@ -234,7 +234,7 @@ TEST_F(JanitorTest, LeavesADeviceThatHasTheNumberOfAnother) {
   Janitor janitor = must(Janitor::start());
   must(janitor.will_stop_vlan_stripping(ns, ifindex));
   must(links.remove(ifindex));
-  make_veth(ns, "w0", "w1", ifindex);
+  make_veth(ns, "w0", "w1", {.ifindex = ifindex});
   ASSERT_EQ(must(links.find("w0")).ifindex, ifindex);
   must(set_vlan_stripping(ns, "w0", false));
   must(janitor.finish());

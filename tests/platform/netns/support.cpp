@@ -89,13 +89,18 @@ Tap make_tap(const Netns& ns, const std::string& ifname) {
   return {.fd = std::move(fd), .ifindex = must(must(Links::open(ns)).find(ifname)).ifindex};
 }
 
-void make_veth(const Netns& ns, const std::string& a, const std::string& b, int ifindex) {
+void make_veth(const Netns& ns, const std::string& a, const std::string& b,
+               const VethShape& shape) {
   const RouteSocket socket = must(open_route_socket(ns, 0));
   const LinkObject link{::rtnl_link_veth_alloc(), &::rtnl_link_put};
   ::rtnl_link_set_name(link.get(), a.c_str());
-  if (ifindex != 0) ::rtnl_link_set_ifindex(link.get(), ifindex);
+  if (shape.ifindex != 0) ::rtnl_link_set_ifindex(link.get(), shape.ifindex);
   const LinkObject peer{::rtnl_link_veth_get_peer(link.get()), &::rtnl_link_put};
   ::rtnl_link_set_name(peer.get(), b.c_str());
+  for (rtnl_link* const end : {link.get(), peer.get()}) {
+    ::rtnl_link_set_num_rx_queues(end, shape.queues);
+    ::rtnl_link_set_num_tx_queues(end, shape.queues);
+  }
   check_nl(::rtnl_link_add(socket.get(), link.get(), NLM_F_CREATE | NLM_F_EXCL), "make a veth");
 }
 

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -41,8 +42,12 @@ struct Tap {
   int ifindex;
 };
 Tap make_tap(const Netns& ns, const std::string& ifname);
-/// ifindex: of a; 0: the kernel chooses.
-void make_veth(const Netns& ns, const std::string& a, const std::string& b, int ifindex = 0);
+struct VethShape {
+  int ifindex = 0;           // of a; 0: the kernel chooses
+  std::uint32_t queues = 1;  // of each end, each way
+};
+void make_veth(const Netns& ns, const std::string& a, const std::string& b,
+               const VethShape& shape = {});
 int make_bridge(const Netns& ns, const std::string& ifname);  // its ifindex
 void set_master(const Netns& ns, int ifindex, int master);    // 0: leave it
 void move_link(const Netns& from, int ifindex, const Netns& to);
