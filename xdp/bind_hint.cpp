@@ -54,7 +54,7 @@ std::string unsupported(const BindFacts& facts) {
   std::string text = driver_of(facts) + " has no zero-copy in this kernel";
   if (facts.driver == "virtio_net") text += " (Linux 6.12 is too old)";
   if (facts.driver == "igb") text += " (it has since Linux 6.14)";
-  if (facts.multi_buffer) text += ", or none with multi-buffer";
+  if (facts.multi_buffer) text += ", or none with multi-buffer: try without";
   return text + kOrCopy;
 }
 

@@ -113,7 +113,7 @@ void Xsk::DeleteUmem::operator()(xsk_umem* umem) const {
 void Xsk::DeleteSocket::operator()(xsk_socket* socket) const { ::xsk_socket__delete(socket); }
 
 Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
-                          const std::string& doing) {
+                          std::span<const FrameAddr> chunks, const std::string& doing) {
   Xsk xsk;
   xsk.rings_ = std::make_unique<Rings>();
   xsk.asks_ = setup.need_wakeup;
@@ -127,6 +127,8 @@ Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
                                  &xsk.rings_->completion, &umem_config);
   if (error < 0) return fail(doing, bind_hint(-error, facts_of(setup)), -error);
   xsk.umem_.reset(umem);
+  for (const FrameAddr chunk : chunks) xsk.fill(chunk);
+  xsk.publish_fill();
   xsk_socket_config config{};
   config.rx_size = setup.rx_ring;
   config.tx_size = setup.tx_ring;
@@ -145,7 +147,8 @@ Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
   return xsk;
 }
 
-Result<Xsk> Xsk::open(const Netns& ns, const XskSetup& setup, std::span<std::byte> memory) {
+Result<Xsk> Xsk::open(const Netns& ns, const XskSetup& setup, std::span<std::byte> memory,
+                      std::span<const FrameAddr> chunks) {
   invariant(memory.size() % kChunkBytes == 0, "a UMEM has whole chunks");
   for (const std::uint32_t entries :
        {setup.rx_ring, setup.tx_ring, setup.fill_ring, setup.completion_ring})
@@ -156,7 +159,7 @@ Result<Xsk> Xsk::open(const Netns& ns, const XskSetup& setup, std::span<std::byt
   // libxdp makes the socket, and looks the device up, where the calling thread is.
   return in_netns(ns, [&]() -> Result<Xsk> {
     for (std::chrono::milliseconds left = kReleaseLimit;; left -= kReleaseStep) {
-      auto opened = try_open(setup, memory, doing);
+      auto opened = try_open(setup, memory, chunks, doing);
       if (opened || opened.error().code != EBUSY || left.count() <= 0) return opened;
       std::this_thread::sleep_for(kReleaseStep);
     }

@@ -58,7 +58,12 @@ class Xsk {
  public:
   /// memory: page aligned, whole chunks, there for as long as this object. A queue that is just
   /// being freed is waited for.
-  static Result<Xsk> open(const Netns& ns, const XskSetup& setup, std::span<std::byte> memory);
+  ///
+  /// chunks: in the fill ring from the start, at most as many as it has entries; after an error
+  /// they are the caller's as before. A driver that finds none when its queue starts may never look
+  /// again, nor ask to be woken (igb).
+  static Result<Xsk> open(const Netns& ns, const XskSetup& setup, std::span<std::byte> memory,
+                          std::span<const FrameAddr> chunks);
 
   Xsk(Xsk&&) noexcept = default;
   Xsk& operator=(Xsk&&) = delete;
@@ -103,6 +108,12 @@ class Xsk {
         .addr = addr.value, .len = len, .options = continues ? XDP_PKT_CONTD : 0U};
   }
   void publish_send() { publish(rings_->tx); }
+  /// Entries that the kernel has not taken yet, or not said so; 0 once it has taken all. A call to
+  /// send can say that all is well and leave some: the completion ring had no room.
+  [[nodiscard]] std::size_t unsent() const {
+    const xsk_ring_prod& ring = rings_->tx;
+    return ring.cached_prod - __atomic_load_n(ring.consumer, __ATOMIC_ACQUIRE);
+  }
 
   /// Calls visit(FrameAddr) for each descriptor that the kernel is done with, sent or not.
   template <class Visit>
@@ -143,7 +154,7 @@ class Xsk {
   Xsk() = default;
   /// In the device's namespace.
   static Result<Xsk> try_open(const XskSetup& setup, std::span<std::byte> memory,
-                              const std::string& doing);
+                              std::span<const FrameAddr> chunks, const std::string& doing);
 
   static std::uint32_t bounded(std::size_t limit) {
     return limit < UINT32_MAX ? static_cast<std::uint32_t>(limit) : UINT32_MAX;

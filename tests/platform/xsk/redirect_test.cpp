@@ -54,7 +54,7 @@ class RedirectTest : public PlatformTest, public ::testing::WithParamInterface<X
                            .tx_ring = kEntries,
                            .fill_ring = kEntries,
                            .completion_ring = kEntries},
-                          chunks_.memory()));
+                          chunks_.memory(), {}));
   }
   Result<Redirect> attach(const Steering& steering = {}) {
     return Redirect::attach(red(), wire_.a, steering, GetParam(), false);

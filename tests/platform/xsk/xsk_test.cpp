@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <deque>
 #include <fstream>
@@ -62,7 +63,7 @@ class Room : public PlatformTest {
 /// What the two modes of a veth have in common.
 class XskTest : public Room, public ::testing::WithParamInterface<XskMode> {
  protected:
-  Xsk open(const XskSetup& setup) { return must(Xsk::open(red(), setup, chunks_.memory())); }
+  Xsk open(const XskSetup& setup) { return must(Xsk::open(red(), setup, chunks_.memory(), {})); }
   Xsk open() { return open(setup_of(GetParam())); }
   Redirect steer(const Xsk& xsk) {
     Redirect redirect = must(Redirect::attach(red(), wire_.a, {}, GetParam(), false));
@@ -93,6 +94,18 @@ TEST_P(XskTest, ReceivesFramesOfEveryLength) {
     ASSERT_EQ(chunks_.copy(received.addr, received.len), frame);
     const std::array back{received.addr};  // with its offset: the chunk is meant
     fill(xsk, back);
+  }
+}
+
+TEST_P(XskTest, HasChunksFromTheStart) {
+  const std::array chunks{Chunks::chunk(5), Chunks::chunk(9)};
+  Xsk xsk = must(Xsk::open(red(), setup_of(GetParam()), chunks_.memory(), chunks));
+  EXPECT_EQ(xsk.fill_room(), kEntries - chunks.size());
+  const Redirect redirect = steer(xsk);
+  const PacketSocket peer(blue(), wire_.b);
+  for (const FrameAddr chunk : chunks) {
+    peer.send(frame_of(kShortest));
+    EXPECT_EQ(receive(xsk, 1).front().addr.value, chunk.value + kChunkHeadroom);
   }
 }
 
@@ -237,6 +250,7 @@ TEST_P(XskTest, ACallSends32FramesAndSaysThatThereAreMore) {
 }
 
 // As many sends as there are places in the completion ring; more only once that has been read.
+// Linux 6.18 says EAGAIN, 6.1 nothing at all.
 TEST_P(XskTest, AFullCompletionRingStopsSending) {
   constexpr std::uint32_t kFew = 8;
   XskSetup setup = setup_of(GetParam());
@@ -247,10 +261,15 @@ TEST_P(XskTest, AFullCompletionRingStopsSending) {
     xsk.send(Chunks::chunk(i), kShortest, false);
   }
   xsk.publish_send();
-  EXPECT_EQ(kick(xsk), EAGAIN);
-  EXPECT_EQ(kick(xsk), EAGAIN) << "which is not always to be tried again at once";
+  EXPECT_EQ(xsk.unsent(), kFew + 1);
+  for (int tries = 0; tries < 3; ++tries) {
+    const int error = kick(xsk);
+    EXPECT_TRUE(error == EAGAIN || error == 0) << error;
+    EXPECT_GE(xsk.unsent(), 1U);
+  }
   EXPECT_EQ(complete(xsk, kFew).size(), kFew);
   EXPECT_EQ(kick(xsk), 0);
+  EXPECT_EQ(xsk.unsent(), 0U);
   EXPECT_EQ(complete(xsk, 1).size(), 1U);
 }
 
@@ -294,7 +313,7 @@ TEST_P(XskTest, IsReadableWhileTheRxRingHasFrames) {
 
 TEST_P(XskTest, AQueueIsFreeAgainAfterItsSocketHasGone) {
   for (int i = 0; i < 20; ++i) {
-    const auto opened = Xsk::open(red(), setup_of(GetParam()), chunks_.memory());
+    const auto opened = Xsk::open(red(), setup_of(GetParam()), chunks_.memory(), {});
     ASSERT_TRUE(opened) << i << ": " << opened.error().text();
   }
 }
@@ -306,7 +325,7 @@ TEST_P(XskTest, SendsFromWhereAnotherSocketReceived) {
   const VethEnds second = make_wire(green, "a", white, "b");
   const XskMode other = GetParam() == XskMode::copy ? XskMode::generic : XskMode::copy;
   Xsk in = open();
-  Xsk out = must(Xsk::open(green, setup_of(other), chunks_.memory()));
+  Xsk out = must(Xsk::open(green, setup_of(other), chunks_.memory(), {}));
   const Redirect redirect = steer(in);
   const PacketSocket source(blue(), wire_.b);
   const PacketSocket sink(white, second.b);
@@ -337,14 +356,14 @@ TEST_P(XskTest, TwoQueuesOfADeviceHaveASocketEach) {
   for (const QueueId queue : {QueueId{0}, QueueId{1}}) {
     XskSetup setup = setup_of(GetParam(), "c");
     setup.queue = queue;
-    here.push_back(must(Xsk::open(green, setup, chunks_.memory())));
+    here.push_back(must(Xsk::open(green, setup, chunks_.memory(), {})));
     setup.ifname = "d";
-    there.push_back(must(Xsk::open(white, setup, chunks_.memory())));
+    there.push_back(must(Xsk::open(white, setup, chunks_.memory(), {})));
   }
   Redirect redirect = must(Redirect::attach(green, ends.a, {}, GetParam(), false));
   for (std::uint16_t queue = 0; queue < 2; ++queue) {
     must(redirect.add({queue}, here[queue].fd()));
-    fill(here[queue], kEntries * queue, kEntries);
+    fill(here[queue], std::size_t{kEntries} * queue, kEntries);
   }
   for (std::uint16_t queue = 0; queue < 2; ++queue) {
     const Bytes frame = frame_of(kShortest, queue);
@@ -373,7 +392,7 @@ class Jumbo : public XskTest {
       must(must(Links::open(*ns)).configure(ifindex, {.mtu = kMtu}));
     setup_ = setup_of(GetParam());
     setup_.multi_buffer = true;
-    auto opened = Xsk::open(red(), setup_, chunks_.memory());
+    auto opened = Xsk::open(red(), setup_, chunks_.memory(), {});
     if (!opened && opened.error().code == EINVAL) GTEST_SKIP() << opened.error().text();
     xsk_.emplace(must(std::move(opened)));
   }
@@ -443,8 +462,8 @@ TEST_F(Room, ASocketOutlivesTheOneOpenedBeforeIt) {
   const Netns green = make_silent_netns("green");
   const Netns white = make_silent_netns("white");
   const VethEnds second = make_wire(green, "a", white, "b");
-  std::optional<Xsk> first = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory()));
-  Xsk other = must(Xsk::open(green, setup_of(XskMode::copy), chunks_.memory()));
+  std::optional<Xsk> first = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory(), {}));
+  Xsk other = must(Xsk::open(green, setup_of(XskMode::copy), chunks_.memory(), {}));
   first.reset();
   const PacketSocket sink(white, second.b);
   const Bytes frame = frame_of(kShortest);
@@ -463,7 +482,7 @@ void expect_refusal(const Result<Xsk>& refused, int code, const std::string& doi
 }
 
 TEST_F(Room, ZeroCopyOnAVethIsRefused) {
-  expect_refusal(Xsk::open(red(), setup_of(XskMode::zerocopy), chunks_.memory()), EOPNOTSUPP,
+  expect_refusal(Xsk::open(red(), setup_of(XskMode::zerocopy), chunks_.memory(), {}), EOPNOTSUPP,
                  "open an AF_XDP socket on red/a queue 0 (zerocopy)",
                  "its driver veth has no zero-copy in this kernel; or set mode = \"copy\"");
 }
@@ -471,21 +490,21 @@ TEST_F(Room, ZeroCopyOnAVethIsRefused) {
 TEST_F(Room, AQueueThatIsNotThereIsRefused) {
   XskSetup setup = setup_of(XskMode::copy);
   setup.queue = {4};
-  expect_refusal(Xsk::open(red(), setup, chunks_.memory()), EINVAL,
+  expect_refusal(Xsk::open(red(), setup, chunks_.memory(), {}), EINVAL,
                  "open an AF_XDP socket on red/a queue 4 (copy)",
                  "it has queue 0 only; more with: ethtool -L a rx 5 tx 5");
 }
 
 TEST_F(Room, ADeviceThatIsNotThereIsRefused) {
-  expect_refusal(Xsk::open(red(), setup_of(XskMode::copy, "b"), chunks_.memory()), ENODEV,
+  expect_refusal(Xsk::open(red(), setup_of(XskMode::copy, "b"), chunks_.memory(), {}), ENODEV,
                  "open an AF_XDP socket on red/b queue 0 (copy)",
                  "no such device in this namespace");
 }
 
 TEST_F(Room, ASecondSocketOnAQueueIsRefused) {
-  const Xsk first = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory()));
+  const Xsk first = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory(), {}));
   for (const XskMode mode : {XskMode::copy, XskMode::generic, XskMode::zerocopy})
-    expect_refusal(Xsk::open(red(), setup_of(mode), chunks_.memory()), EBUSY,
+    expect_refusal(Xsk::open(red(), setup_of(mode), chunks_.memory(), {}), EBUSY,
                    "open an AF_XDP socket on red/a queue 0 (" + std::string(name_of(mode)) + ")",
                    "another AF_XDP socket has this queue");
 }
@@ -503,12 +522,12 @@ std::size_t rings_mapped() {
 TEST_F(Room, ARefusedSocketLeavesNothingMapped) {
   ASSERT_EQ(rings_mapped(), 0U);
   {
-    const Xsk xsk = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory()));
+    const Xsk xsk = must(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory(), {}));
     EXPECT_EQ(rings_mapped(), 4U);
   }
   EXPECT_EQ(rings_mapped(), 0U);
-  EXPECT_FALSE(Xsk::open(red(), setup_of(XskMode::zerocopy), chunks_.memory()));
-  EXPECT_FALSE(Xsk::open(red(), setup_of(XskMode::copy, "b"), chunks_.memory()));
+  EXPECT_FALSE(Xsk::open(red(), setup_of(XskMode::zerocopy), chunks_.memory(), {}));
+  EXPECT_FALSE(Xsk::open(red(), setup_of(XskMode::copy, "b"), chunks_.memory(), {}));
   EXPECT_EQ(rings_mapped(), 0U);
 }
 
@@ -531,7 +550,7 @@ TEST_F(Room, ATooSmallLimitOfLockedMemoryIsNamed) {
   const rlimit small{.rlim_cur = 4096, .rlim_max = limit.rlim_max};
   ::setrlimit(RLIMIT_MEMLOCK, &small);
   without_capability(CAP_IPC_LOCK, [&] {
-    expect_refusal(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory()), ENOBUFS,
+    expect_refusal(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory(), {}), ENOBUFS,
                    "open an AF_XDP socket on red/a queue 0 (copy)", "LimitMEMLOCK");
   });
   ::setrlimit(RLIMIT_MEMLOCK, &limit);
@@ -539,7 +558,7 @@ TEST_F(Room, ATooSmallLimitOfLockedMemoryIsNamed) {
 
 TEST_F(Room, MissingCapabilitiesAreNamed) {
   without_capability(CAP_NET_RAW, [&] {
-    expect_refusal(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory()), EPERM,
+    expect_refusal(Xsk::open(red(), setup_of(XskMode::copy), chunks_.memory(), {}), EPERM,
                    "open an AF_XDP socket on red/a queue 0 (copy)", "CAP_NET_RAW");
   });
 }
@@ -548,7 +567,7 @@ TEST_F(Room, BusyPollingIsSet) {
   XskSetup setup = setup_of(XskMode::copy);
   setup.busy_poll_budget = 64;
   setup.busy_poll_usecs = 20;
-  const Xsk xsk = must(Xsk::open(red(), setup, chunks_.memory()));
+  const Xsk xsk = must(Xsk::open(red(), setup, chunks_.memory(), {}));
   const auto option = [&](int name) {
     int value = -1;
     socklen_t bytes = sizeof value;
