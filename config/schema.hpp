@@ -115,6 +115,20 @@ enum class XdpMode : std::uint8_t {
   generic     // the stack's XDP hook, for drivers without one; frames are copied
 };
 
+constexpr std::string_view name_of(XdpMode mode) {
+  switch (mode) {
+    case XdpMode::automatic:
+      return "auto";
+    case XdpMode::zerocopy:
+      return "zerocopy";
+    case XdpMode::copy:
+      return "copy";
+    case XdpMode::generic:
+      return "generic";
+  }
+  return "";
+}
+
 /// steer = "all" | { mac = "02:…", vlan = 7, multicast = true }: which of the device's frames come
 /// to vethd; the rest goes on to the stack. Nothing set: all.
 struct Steer {

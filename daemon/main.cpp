@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -78,7 +79,7 @@ class Daemon {
     auto arena = Arena::create(plan_arena(config_.daemon.memory_bytes, workers));
     if (!arena) return pass(std::move(arena));
     arena_.emplace(std::move(*arena));
-    exchange_.emplace(workers, arena_->plan().frames_per_worker(), /*handed_on=*/false);
+    exchange_.emplace(workers, arena_->plan().frames_per_worker(), has_af_xdp());
 
     for (std::uint32_t i = 0; i < config_.machines.size(); ++i) {
       auto key = random_key();
@@ -116,7 +117,7 @@ class Daemon {
       loop_.stop();
     });
     workers_.emplace(loop_);
-    pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns);
+    pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns, take_nic_memory());
     observer_.emplace(config_, describe_daemon(), *pairs_, *workers_);
     settings_.emplace(config_, *pairs_, *workers_);
 
@@ -213,6 +214,32 @@ class Daemon {
     server_.reset();
     if (workers_) workers_->stop();  // nothing reads or writes any more
     if (pairs_) pairs_->close();
+  }
+
+  /// While the pools are still ours: their workers do not run yet.
+  NicMemory take_nic_memory() {
+    NicMemory memory{.arena = arena_->memory(), .first_chunks = {}};
+    for (std::uint32_t pair = 0; pair < config_.pairs.size(); ++pair) {
+      auto& chunks = memory.first_chunks.emplace_back();
+      for (const Side side : {Side::a, Side::b}) {
+        const config::End& end = side == Side::a ? config_.pairs[pair].a : config_.pairs[pair].b;
+        if (end.driver != config::Driver::af_xdp) continue;
+        for (std::uint32_t queue = 0; queue < end.queues; ++queue) {
+          FramePool& pool = *pools_[Pairs::owner_of({pair}, queue, pools_.size()).value];
+          auto& first = chunks[static_cast<std::size_t>(side)].emplace_back();
+          const std::size_t wanted = std::min<std::size_t>(kFirstChunks, end.af_xdp.fill_ring);
+          while (first.size() < wanted && pool.has_chunk())
+            first.push_back(pool.take_empty_chunk());
+        }
+      }
+    }
+    return memory;
+  }
+
+  [[nodiscard]] bool has_af_xdp() const {
+    return std::ranges::any_of(config_.pairs, [](const config::Pair& pair) {
+      return pair.a.driver == config::Driver::af_xdp || pair.b.driver == config::Driver::af_xdp;
+    });
   }
 
   [[nodiscard]] DaemonReport describe_daemon() const {

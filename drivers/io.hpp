@@ -12,13 +12,17 @@
 
 namespace vethd {
 
-/// What to attach: one queue of a device. The descriptor stays open until after detach().
+class Xsk;
+
+/// What to attach: one queue of a device. The descriptor stays open until after detach(), a socket
+/// until after abandon().
 struct EndpointSetup {
-  int fd = -1;
+  int fd = -1;  // of a TAP
   PathId path;  // direction of the frames that enter here
   QueueId queue;
   CpuId owner{};       // the worker that reads it
   bool reads = false;  // it is this one
+  Xsk* xsk = nullptr;  // an AF_XDP socket instead; not shared
   bool shared = true;  // every worker may write, not only the owner
 };
 
@@ -71,10 +75,10 @@ class Io {
   /// Reading stops until resume_reading(); what has arrived, and what arrives meanwhile, stays.
   virtual void pause_reading(Endpoint& endpoint) = 0;
   virtual void resume_reading(Endpoint& endpoint) = 0;
-  /// Touches the device of a quiet endpoint no more. What is transmitted from here on ends as
-  /// ECANCELED at detach().
+  /// Touches the device of a quiet endpoint no more. What is transmitted from here on, and what an
+  /// AF_XDP socket has in its rings, ends as ECANCELED by detach().
   virtual void abandon(Endpoint& endpoint) = 0;
-  /// Forgets an abandoned endpoint.
+  /// Forgets an abandoned endpoint. A socket has been closed: nobody else uses its memory.
   virtual void detach(Endpoint& endpoint) = 0;
 
   /// Makes another worker return from wait().

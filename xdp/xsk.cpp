@@ -106,6 +106,16 @@ Result<XskMode> mode_in_use(int fd, XskMode asked, const std::string& doing) {
 
 }  // namespace
 
+XskStatistics& XskStatistics::operator+=(const XskStatistics& other) {
+  rx_dropped += other.rx_dropped;
+  rx_invalid_descs += other.rx_invalid_descs;
+  tx_invalid_descs += other.tx_invalid_descs;
+  rx_ring_full += other.rx_ring_full;
+  rx_fill_ring_empty_descs += other.rx_fill_ring_empty_descs;
+  tx_ring_empty_descs += other.tx_ring_empty_descs;
+  return *this;
+}
+
 void Xsk::DeleteUmem::operator()(xsk_umem* umem) const {
   invariant(::xsk_umem__delete(umem) == 0, "a UMEM goes after its socket");
 }
@@ -117,6 +127,7 @@ Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
   Xsk xsk;
   xsk.rings_ = std::make_unique<Rings>();
   xsk.asks_ = setup.need_wakeup;
+  xsk.multi_buffer_ = setup.multi_buffer;
   const xsk_umem_config umem_config{.fill_size = setup.fill_ring,
                                     .comp_size = setup.completion_ring,
                                     .frame_size = kChunkBytes,
@@ -129,6 +140,7 @@ Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
   xsk.umem_.reset(umem);
   for (const FrameAddr chunk : chunks) xsk.fill(chunk);
   xsk.publish_fill();
+  xsk.first_chunks_.assign(chunks.begin(), chunks.end());
   xsk_socket_config config{};
   config.rx_size = setup.rx_ring;
   config.tx_size = setup.tx_ring;

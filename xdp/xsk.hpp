@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "daemon/core/ids.hpp"
 #include "daemon/core/panic.hpp"
@@ -44,6 +45,8 @@ struct XskStatistics {
   std::uint64_t rx_ring_full = 0;              // frames without a place in the rx ring
   std::uint64_t rx_fill_ring_empty_descs = 0;  // times a chunk was wanted, and none there
   std::uint64_t tx_ring_empty_descs = 0;       // times the tx ring was looked into for nothing
+
+  XskStatistics& operator+=(const XskStatistics& other);
 };
 
 /// The memory is registered as a UMEM of the socket's own: see README.md.
@@ -71,6 +74,9 @@ class Xsk {
   Xsk& operator=(const Xsk&) = delete;
   ~Xsk() = default;
 
+  /// Those it was opened with.
+  [[nodiscard]] std::span<const FrameAddr> first_chunks() const { return first_chunks_; }
+
   [[nodiscard]] int fd() const { return ::xsk_socket__fd(socket_.get()); }
   /// What is in use. Zero-copy is the kernel's word (XDP_OPTIONS); copy and generic differ by how
   /// the program is attached, not by the socket.
@@ -90,6 +96,11 @@ class Xsk {
     }
     if (count > 0) ::xsk_ring_cons__release(&ring, count);
     return count;
+  }
+
+  /// Whether receive() would find something.
+  [[nodiscard]] bool has_received() const {
+    return __atomic_load_n(rings_->rx.producer, __ATOMIC_ACQUIRE) != rings_->rx.cached_cons;
   }
 
   /// Entries for fill(), which must not be called for more.
@@ -114,6 +125,8 @@ class Xsk {
     const xsk_ring_prod& ring = rings_->tx;
     return ring.cached_prod - __atomic_load_n(ring.consumer, __ATOMIC_ACQUIRE);
   }
+  /// Whether a frame may be several descriptors.
+  [[nodiscard]] bool multi_buffer() const { return multi_buffer_; }
 
   /// Calls visit(FrameAddr) for each descriptor that the kernel is done with, sent or not.
   template <class Visit>
@@ -172,8 +185,10 @@ class Xsk {
   // Data path.
   std::unique_ptr<Rings> rings_;
   bool asks_ = false;  // XDP_USE_NEED_WAKEUP
+  bool multi_buffer_ = false;
   // Set-up. The socket goes first: its descriptor is the UMEM's, which closes it.
   XskMode mode_{};
+  std::vector<FrameAddr> first_chunks_;
   std::unique_ptr<xsk_umem, DeleteUmem> umem_;
   std::unique_ptr<xsk_socket, DeleteSocket> socket_;
 };

@@ -18,7 +18,8 @@ Result<void> attach_program(PairEnd& end, PairEnd& peer) {
   const auto info = inspect_xdp(wanted.object, wanted.program);
   if (!info) return std::unexpected(info.error());
   const std::uint32_t max_mtu = info->frags ? config::kMaxXdpFragsMtu : config::kMaxXdpMtu;
-  if (peer.config.mtu > max_mtu)
+  const std::uint32_t mtu = peer.nic ? peer.link.mtu : peer.config.mtu;
+  if (mtu > max_mtu)
     return fail(doing,
                 "the other end may have mtu " + std::to_string(max_mtu) +
                     " at most: one page must hold its frames, unless the program takes fragments",
@@ -31,6 +32,7 @@ Result<void> attach_program(PairEnd& end, PairEnd& peer) {
     spdlog::info("{}: verdicts are unknown: {}", subject(end), verdicts.error().text());
   end.xdp = std::move(*hook);
   peer.max_mtu = max_mtu;
+  if (peer.nic) return {};  // sends no super-frames anyway
   return peer.tap->set_segmentation(false);
 }
 

@@ -27,6 +27,43 @@ XdpReport describe_xdp(const config::Xdp& config, const XdpHook& hook) {
   return report;
 }
 
+std::string steer_text(const config::Steer& steer) {
+  if (steer.all()) return "all";
+  std::string words;
+  if (steer.mac) words += " mac " + steer.mac->text();
+  if (steer.vlan) words += " vlan " + std::to_string(*steer.vlan);
+  if (steer.multicast) words += " multicast";
+  return words.substr(1);
+}
+
+AfXdpReport describe_af_xdp(const PairEnd& end) {
+  const Nic& nic = *end.nic;
+  return {.driver = end.device_driver,
+          .asked = std::string(config::name_of(end.config.af_xdp.mode)),
+          .mode = name_of(nic.mode()),
+          .refused = nic.refused(),
+          .steer = steer_text(end.config.af_xdp.steer),
+          .multi_buffer = nic.multi_buffer()};
+}
+
+/// What is lost before the daemon can read it, or after it has written it.
+DeviceCounters count_device(const PairEnd& end) {
+  DeviceCounters counters;
+  if (end.nic) {
+    if (const auto sockets = end.nic->statistics())
+      counters = {.tap_ring_dropped = 0,
+                  .xsk_rx_dropped = sockets->rx_dropped,
+                  .xsk_rx_ring_full = sockets->rx_ring_full,
+                  .xsk_rx_fill_ring_empty = sockets->rx_fill_ring_empty_descs,
+                  .xsk_rx_invalid_descs = sockets->rx_invalid_descs,
+                  .xsk_tx_invalid_descs = sockets->tx_invalid_descs,
+                  .xsk_tx_ring_empty = sockets->tx_ring_empty_descs};
+  } else if (const auto now = end.netns->links.get(end.link.ifindex)) {
+    counters.tap_ring_dropped = now->stats.tx_dropped;
+  }
+  return counters;
+}
+
 EndReport describe_end(const PairEnd& end) {
   EndReport report;
   report.ifname = end.link.name;
@@ -35,16 +72,15 @@ EndReport describe_end(const PairEnd& end) {
   report.mtu = end.link.mtu;
   report.mac = end.link.mac;
   report.up = end.link.up;
-  report.driver = "tap";
+  report.driver = end.nic ? "af_xdp" : "tap";
   report.queues = end.config.queues;
-  report.offloads = end.tap->offloads();
+  if (end.tap) report.offloads = end.tap->offloads();
   report.features = {.gro = end.features.gro,
                      .tso = end.features.tso,
                      .rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding};
   if (end.xdp) report.xdp = describe_xdp(*end.config.xdp, *end.xdp);
-  // What was lost before the daemon could read it; the device itself counts that.
-  if (const auto now = end.netns->links.get(end.link.ifindex))
-    report.tap_ring_dropped = now->stats.tx_dropped;
+  if (end.nic) report.af_xdp = describe_af_xdp(end);
+  report.device = count_device(end);
   return report;
 }
 

@@ -39,8 +39,10 @@ std::string subject(const PairEnd& end) {
          (end.link.name.empty() ? end.config.ifname : end.link.name);
 }
 
-Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns)
+Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory)
     : loop_(loop),
+      janitor_(janitor),
+      memory_(std::move(memory)),
       workers_(workers),
       namespaces_(
           loop, janitor, create_netns,
@@ -61,8 +63,9 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
   pair->end(Side::a).config = config.a;
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
-    if (auto created = create_end(pair->end(side)); !created) return done(created);
+    if (auto created = open_end(*pair, side); !created) return done(created);
   if (auto attached = attach_programs(*pair); !attached) return done(attached);
+  if (auto fitted = fit_segmentation(*pair); !fitted) return done(fitted);
   VethPair& opened = *pairs_.emplace_back(std::move(pair));
   for (const Side side : kSides) {
     const PairEnd& end = opened.end(side);
@@ -80,13 +83,27 @@ void Pairs::finish_open(VethPair& pair, Result<void> outcome) {
   if (const auto opened = std::exchange(pair.opened, nullptr)) opened(std::move(outcome));
 }
 
-Result<void> Pairs::create_end(PairEnd& end) {
-  if (end.config.driver == config::Driver::af_xdp)
-    return fail("open " + end.config.netns.label() + "/" + end.config.ifname,
-                "vethd does not open AF_XDP ends yet; write driver = \"tap\"", EOPNOTSUPP);
+Result<void> Pairs::open_end(VethPair& pair, Side side) {
+  PairEnd& end = pair.end(side);
   auto netns = namespaces_.find(end.config.netns);
   if (!netns) return pass(std::move(netns));
   end.netns = std::move(*netns);
+  if (end.config.driver == config::Driver::tap) return create_tap(end);
+  return take_nic(end, memory_.first_chunks[pair.id.value][static_cast<std::size_t>(side)]);
+}
+
+Result<void> Pairs::take_nic(PairEnd& end, const NicMemory::FirstChunks& first_chunks) {
+  auto link = end.netns->links.find(end.config.ifname);
+  if (!link) return pass(std::move(link));
+  end.link = std::move(*link);
+  end.features = {.gro = end.config.gro,
+                  .tso = false,  // whatever arrives is a frame of its own
+                  .rx_udp_gro_forwarding = end.config.rx_udp_gro_forwarding,
+                  .rx_gro_list = false};
+  return open_nic(end, janitor_, memory_.arena, first_chunks);
+}
+
+Result<void> Pairs::create_tap(PairEnd& end) {
   auto tap = Tap::create(end.netns->netns, end.config.ifname, end.config.queues);
   if (!tap) return pass(std::move(tap));
   end.tap = std::move(*tap);
@@ -119,20 +136,22 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.ifindex = static_cast<std::uint32_t>(end.link.ifindex);
   device.netns = std::hash<NetnsId>{}(end.netns->netns.id());
   device.mtu = end.link.mtu;
-  device.running = end.link.up;
+  device.running = end.nic ? end.link.running : end.link.up;
   device.dev_addr = end.link.mac;
   device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
   device.tso = end.features.tso;
   device.gro = end.features.gro;
-  // A TAP that cannot take UDP super-frames would refuse each of them.
-  device.rx_udp_gro_forwarding =
-      end.features.rx_udp_gro_forwarding && end.tap->takes_udp_super_frames();
+  // A TAP that cannot take UDP super-frames would refuse each of them; for a card they are split.
+  const bool udp_super_frames = end.nic || end.tap->takes_udp_super_frames();
+  device.rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding && udp_super_frames;
   device.has_xdp = end.xdp.has_value();
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
-  device.has_qdisc = end.link.qdisc != "noqueue";
+  device.has_qdisc = end.tap && end.link.qdisc != "noqueue";
   device.coalesce = pair.coalesce;
-  device.udp_super_frames = end.tap->takes_udp_super_frames();
+  device.udp_super_frames = udp_super_frames;
+  device.plain_frames = end.nic.has_value();
+  device.mute_checksums = end.software;
   device.mark = end.config.metadata.mark;
   device.priority = end.config.metadata.priority;
   device.classid = end.config.metadata.classid;
@@ -140,8 +159,7 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
 }
 
 void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> done) {
-  // Queue i of both ends belongs to worker (base + i) mod workers, base round-robin over pairs.
-  const auto workers = static_cast<std::uint32_t>(workers_.size());
+  const std::size_t workers = workers_.size();
   workers_.ask(
       [this, &pair, workers](CpuId worker) -> WorkerSet::What {
         AddPair mail{.pair = pair.id,
@@ -150,14 +168,16 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
                      .b = device_of(pair, Side::b),
                      .endpoints = {}};
         for (const Side side : kSides) {
-          const Tap& tap = *pair.end(side).tap;
-          for (std::uint32_t i = 0; i < tap.queues(); ++i) {
-            const CpuId owner{(pair.id.value + i) % workers};
-            mail.endpoints.push_back({.fd = tap.queue(i),
+          PairEnd& end = pair.end(side);
+          for (std::uint32_t i = 0; i < end.config.queues; ++i) {
+            const CpuId owner = owner_of(pair.id, i, workers);
+            mail.endpoints.push_back({.fd = end.tap ? end.tap->queue(i) : -1,
                                       .path = path_from(pair.id, side),
                                       .queue = {static_cast<std::uint16_t>(i)},
                                       .owner = owner,
-                                      .reads = owner == worker});
+                                      .reads = owner == worker,
+                                      .xsk = end.nic ? &end.nic->socket(i) : nullptr,
+                                      .shared = end.tap.has_value()});
           }
         }
         return mail;
@@ -170,8 +190,9 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
 void Pairs::bring_up(VethPair& pair) {
   for (const Side side : kSides) {
     PairEnd& end = pair.end(side);
-    if (auto up = end.netns->links.configure(end.link.ifindex, {.up = true}); !up)
-      return finish_open(pair, std::move(up));
+    const auto begun =
+        end.nic ? end.nic->receive() : end.netns->links.configure(end.link.ifindex, {.up = true});
+    if (!begun) return finish_open(pair, begun);
   }
   auto a = look(pair, Side::a);
   if (!a) return finish_open(pair, pass(std::move(a)));
@@ -179,8 +200,10 @@ void Pairs::bring_up(VethPair& pair) {
   if (!b) return finish_open(pair, pass(std::move(b)));
   refresh(pair, Side::a, *a);
   pair.deadline = loop_.after(kRunningDeadline, [&pair] {
-    finish_open(pair, fail("wait for pair " + pair.name + " to run",
-                           "its devices must stay up while vethd starts", ETIMEDOUT));
+    finish_open(
+        pair,
+        fail("wait for pair " + pair.name + " to run",
+             "its devices must stay up while vethd starts, network cards with carrier", ETIMEDOUT));
   });
   refresh(pair, Side::b, *b, [&pair] { finish_when_running(pair); });
 }
@@ -232,6 +255,12 @@ void Pairs::on_link(HeldNetns& netns, const LinkEvent& event) {
 void Pairs::follow(VethPair& pair, Side side) {
   if (pair.removing) return;
   PairEnd& end = pair.end(side);
+  if (end.nic) {
+    // Its sockets lose a device that goes, be it to another namespace.
+    const auto link = look(pair, side);
+    if (!link) return remove(pair, subject(end) + " is gone");
+    return refresh(pair, side, *link);
+  }
   // The descriptor knows where its device is, whatever its name and namespace by now. Both can
   // change between two questions, so they are asked again, with the namespace held open meanwhile.
   for (int tries = 0; tries < kFollowTries; ++tries) {
@@ -281,8 +310,10 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
   if (end.link.mtu != link.mtu) warn_of_mtu(pair, side, link.mtu);
   const Device before = device_of(pair, side);
   end.link = link;
-  // Renamed or moved meanwhile, it has no features under this name; that is an event of its own.
-  if (const auto features = end.netns->links.features(link.name)) end.features = *features;
+  // Renamed or moved meanwhile, it has no features under this name; that is an event of its own. A
+  // card's own are its stack's business.
+  if (end.tap)
+    if (const auto features = end.netns->links.features(link.name)) end.features = *features;
   if (!pair.added) return;  // bring_up() looks again
   finish_when_running(pair);
   const Device now = device_of(pair, side);
@@ -314,8 +345,9 @@ void Pairs::set_carrier(VethPair& pair) {
   const bool carrier = pair.end(Side::a).known_up && pair.end(Side::b).known_up;
   if (carrier == pair.carrier) return;
   for (const Side side : kSides)
-    if (auto set = pair.end(side).tap->set_carrier(carrier); !set)
-      return spdlog::warn("pair {}: {}", pair.name, set.error().text());
+    if (auto& tap = pair.end(side).tap)
+      if (auto set = tap->set_carrier(carrier); !set)
+        return spdlog::warn("pair {}: {}", pair.name, set.error().text());
   pair.carrier = carrier;
 }
 
@@ -346,6 +378,7 @@ void Pairs::remove(VethPair& pair, const std::string& why) {
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {
     workers_.tell(RemovePair{id}, [this, id](const auto&) {
+      for (const Side side : kSides) close_nic(pairs_[id.value]->end(side), janitor_);
       workers_.tell(ForgetPair{id}, [this, id](const auto&) { forget(id); });
     });
   });
@@ -371,6 +404,10 @@ void Pairs::close() {
   }
   for (const auto& removed : remove_groups(namespaces, group_))
     if (!removed) spdlog::warn("{}", removed.error().text());
+  for (const auto& pair : pairs_) {
+    if (pair == nullptr) continue;
+    for (const Side side : kSides) close_nic(pair->end(side), janitor_);
+  }
   pairs_.clear();
   places_.clear();
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,8 +14,10 @@
 #include "config/schema.hpp"
 #include "daemon/control/loop.hpp"
 #include "daemon/control/namespaces.hpp"
+#include "daemon/control/nics.hpp"
 #include "daemon/control/worker_set.hpp"
 #include "daemon/core/result.hpp"
+#include "drivers/af_xdp/nic.hpp"
 #include "drivers/tap/tap.hpp"
 #include "xdp/hook.hpp"
 
@@ -23,12 +26,16 @@ namespace vethd {
 /// One end of a pair, as control knows it.
 struct PairEnd {
   config::End config;
-  std::optional<Tap> tap;
-  std::shared_ptr<HeldNetns> netns;  // where it is now
-  LinkState link;                    // as last seen
-  Features features;                 // as last seen
-  bool known_up = false;             // all workers know that it is up
-  std::optional<XdpHook> xdp;        // on what it receives
+  std::optional<Tap> tap;                          // driver = "tap", or
+  std::optional<Nic> nic;                          // driver = "af_xdp"
+  std::string device_driver;                       // of a nic
+  bool software = false;                           // of a nic: no card stands behind it
+  std::optional<Janitor::Registration> stripping;  // of VLAN tags, to be switched on again
+  std::shared_ptr<HeldNetns> netns;                // where it is now
+  LinkState link;                                  // as last seen
+  Features features;                               // as last seen
+  bool known_up = false;                           // all workers know that it is up
+  std::optional<XdpHook> xdp;                      // on what it receives
   // What a veth would allow while the other end has a program; a TAP's own is 65521.
   std::optional<std::uint32_t> max_mtu;  // bytes
 };
@@ -56,7 +63,14 @@ struct VethPair {
 /// Threads   the loop's.
 class Pairs {
  public:
-  Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns);
+  /// memory: the sockets' until after close().
+  Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory);
+
+  /// The worker that queue i of both ends belongs to.
+  static CpuId owner_of(PairId pair, std::uint32_t queue, std::size_t workers) {
+    // From a base that goes round over the pairs.
+    return {(pair.value + queue) % static_cast<std::uint32_t>(workers)};
+  }
   ~Pairs();
   Pairs(const Pairs&) = delete;
   Pairs& operator=(const Pairs&) = delete;
@@ -92,7 +106,9 @@ class Pairs {
     Side side{};
   };
 
-  Result<void> create_end(PairEnd& end);
+  Result<void> open_end(VethPair& pair, Side side);
+  Result<void> create_tap(PairEnd& end);
+  Result<void> take_nic(PairEnd& end, const NicMemory::FirstChunks& first_chunks);
   void bring_up(VethPair& pair);
   static void finish_when_running(VethPair& pair);
   static void finish_open(VethPair& pair, Result<void> outcome);
@@ -116,6 +132,8 @@ class Pairs {
   void forget(PairId id);
 
   Loop& loop_;
+  Janitor& janitor_;
+  NicMemory memory_;
   WorkerSet& workers_;
   Namespaces namespaces_;
   std::uint32_t group_;                           // link group of our devices, for close()

@@ -47,6 +47,8 @@ class Arena {
   static Result<Arena> create(const ArenaPlan& plan);
 
   [[nodiscard]] const ArenaPlan& plan() const { return plan_; }
+  /// All packet memory, page aligned: what AF_XDP registers.
+  [[nodiscard]] std::span<std::byte> memory() const { return {base_, plan_.bytes()}; }
   [[nodiscard]] std::byte* at(FrameAddr addr) const { return base_ + addr.value; }
   [[nodiscard]] std::byte* bytes_of(const Frame& frame) const { return at(frame.addr); }
 

@@ -19,6 +19,8 @@ enum class Op : std::uint8_t {
   wake,    // another worker's MSG_RING: look at the hand-over queues and the mailbox
   event,   // the eventfd: the same, and the read of it must be armed again
   woke,    // our own MSG_RING has failed; value: CpuId it was for. Success says nothing
+  kick,    // of an AF_XDP socket: slot and value as for reads
+  pause,   // a sleep that must not last: no more than a reason to look
   cancel,  // of a read: slot and value as there. The read's own completion says that it has ended
 };
 

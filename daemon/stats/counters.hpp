@@ -68,6 +68,24 @@ struct Counters {
 #undef X
 };
 
+// What the devices themselves count, outside the sum: before a frame has entered, at the end it is
+// sent from (sender), or after it has left (receiver). xsk_: XDP_STATISTICS of AF_XDP sockets.
+#define VETHD_DEVICE(X)                                                                         \
+  X(tap_ring_dropped, sender, "frames", "before rx: the sender's own ring was full")            \
+  X(xsk_rx_dropped, sender, "frames", "before rx: too long for a chunk, or no chunk was there") \
+  X(xsk_rx_ring_full, sender, "frames", "before rx: the rx ring was full")                      \
+  X(xsk_rx_fill_ring_empty, sender, "times", "the device found no chunk in the fill ring")      \
+  X(xsk_rx_invalid_descs, sender, "descriptors", "in the fill ring, and not valid")             \
+  X(xsk_tx_invalid_descs, receiver, "descriptors", "after tx: in the tx ring, and not valid")   \
+  X(xsk_tx_ring_empty, receiver, "times", "the device found nothing to send in the tx ring")
+
+/// Of one end.
+struct DeviceCounters {
+#define X(name, end, unit, help) std::uint64_t name = 0;
+  VETHD_DEVICE(X)
+#undef X
+};
+
 // Where a frame that has entered and not left can be, as the snapshot counts it.
 #define VETHD_IN_FLIGHT(X)                                            \
   X(napi_ring, "waits in the ring of a receive queue")                \
@@ -132,6 +150,7 @@ struct WorkerCounters {
 };
 
 enum class RowKind : std::uint8_t { entered, left, drop, other };
+enum class RowEnd : std::uint8_t { sender, receiver };
 
 template <class Visit>  // visit(name, kind, unit, help, value)
 void for_each_counter(const Counters& counters, Visit&& visit) {
@@ -139,6 +158,17 @@ void for_each_counter(const Counters& counters, Visit&& visit) {
   visit(std::string_view{#name}, RowKind::kind, std::string_view{unit}, std::string_view{help}, \
         counters.name);
   VETHD_LEDGER(X)
+#undef X
+}
+
+/// Those of one direction. visit(name, unit, help, value)
+template <class Visit>
+void for_each_device_counter(const DeviceCounters& sender, const DeviceCounters& receiver,
+                             Visit&& visit) {
+#define X(name, end, unit, help)                                                 \
+  visit(std::string_view{#name}, std::string_view{unit}, std::string_view{help}, \
+        (RowEnd::end == RowEnd::sender ? sender : receiver).name);
+  VETHD_DEVICE(X)
 #undef X
 }
 

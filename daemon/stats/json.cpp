@@ -47,6 +47,16 @@ json::value show_xdp(const std::optional<XdpReport>& xdp) {
   return out;
 }
 
+json::value show_af_xdp(const std::optional<AfXdpReport>& af_xdp) {
+  if (!af_xdp) return nullptr;
+  return {{"device_driver", printable(af_xdp->driver)},
+          {"mode_asked", af_xdp->asked},
+          {"mode", af_xdp->mode},
+          {"refused", array_of(af_xdp->refused)},
+          {"steer", af_xdp->steer},
+          {"multi_buffer", af_xdp->multi_buffer}};
+}
+
 json::object show_link_stats(const VethLinkStats& link) {
   return {{"rx_packets", link.rx_packets}, {"rx_bytes", link.rx_bytes},
           {"rx_errors", link.rx_errors},   {"rx_dropped", link.rx_dropped},
@@ -68,7 +78,8 @@ json::object show_end(const EndReport& end) {
                     {{"gro", end.features.gro},
                      {"tso", end.features.tso},
                      {"rx_udp_gro_forwarding", end.features.rx_udp_gro_forwarding}}},
-                   {"xdp", show_xdp(end.xdp)}};
+                   {"xdp", show_xdp(end.xdp)},
+                   {"af_xdp", show_af_xdp(end.af_xdp)}};
   if (end.veth) {
     out["stats"] = show_link_stats(end.veth->link);
     json::object ethtool;
@@ -82,12 +93,15 @@ json::object name_end(const EndReport& end) {
   return {{"ifname", printable(end.ifname)}, {"netns", printable(end.netns)}};
 }
 
-json::object direction(const DirectionReport& way, const EndReport& sender) {
+json::object direction(const DirectionReport& way, const EndReport& sender,
+                       const EndReport& receiver) {
   json::object out;
   for_each_counter(way.counters, [&](std::string_view name, auto, auto, auto, std::uint64_t value) {
     out[name] = value;
   });
-  out["tap_ring_dropped"] = sender.tap_ring_dropped;
+  for_each_device_counter(
+      sender.device, receiver.device,
+      [&](std::string_view name, auto, auto, std::uint64_t value) { out[name] = value; });
   out["in_flight"] = total(way.in_flight);
   json::object places;
   for_each_in_flight(way.in_flight, [&](std::string_view name, auto, std::uint64_t value) {
@@ -130,8 +144,8 @@ json::object stats_json(const Report& report) {
                      {"machine", pair.machine},
                      {"a", name_end(pair.a)},
                      {"b", name_end(pair.b)},
-                     {"a_to_b", direction(pair.a_to_b, pair.a)},
-                     {"b_to_a", direction(pair.b_to_a, pair.b)}});
+                     {"a_to_b", direction(pair.a_to_b, pair.a, pair.b)},
+                     {"b_to_a", direction(pair.b_to_a, pair.b, pair.a)}});
   }
   json::array softnet;
   for (const SoftnetReport& row : report.softnet) {

@@ -46,6 +46,16 @@ struct XdpReport {
   std::expected<XdpVerdicts, std::string> verdicts;  // or why they are unknown
 };
 
+/// The sockets of an AF_XDP end.
+struct AfXdpReport {
+  std::string driver;                // the device's: "igb"
+  std::string asked;                 // mode: "auto", "zerocopy", "copy", "generic"
+  std::string mode;                  // what it got
+  std::vector<std::string> refused;  // better modes, and why they were not to be had
+  std::string steer;                 // in words
+  bool multi_buffer = false;         // frames longer than a chunk
+};
+
 /// One device, under the name and in the namespace it has now.
 struct EndReport {
   std::string ifname;
@@ -54,12 +64,13 @@ struct EndReport {
   std::uint32_t mtu = 0;  // bytes
   MacAddress mac;
   bool up = false;     // IFF_UP
-  std::string driver;  // "tap"
+  std::string driver;  // "tap", "af_xdp"
   std::uint32_t queues = 0;
   std::vector<std::string> offloads;
   FeaturesReport features;
   std::optional<XdpReport> xdp = std::nullopt;
-  std::uint64_t tap_ring_dropped = 0;  // frames sent here and lost before rx: rtnl tx_dropped
+  std::optional<AfXdpReport> af_xdp = std::nullopt;
+  DeviceCounters device = {};
   // As a veth would show it; asked for by `show -s`.
   struct VethView {
     VethLinkStats link;
@@ -108,7 +119,7 @@ struct Report {
 boost::json::object show_json(const Report& report);
 
 /// `vethctl -j stats`: {"pairs": [...], "softnet": [...], "workers": [...]}. Of an end it reads
-/// only its names and tap_ring_dropped, which stands in the direction that starts there.
+/// only its names and what the device counts, which stands in the direction it belongs to.
 boost::json::object stats_json(const Report& report);
 
 }  // namespace vethd

@@ -26,9 +26,9 @@ struct Stage {
 constexpr std::array kStages = {
     Stage{"rx_frames", "receive"},      Stage{"drop_length", "veth_xmit"},
     Stage{"mark_cleared", "scrub"},     Stage{"drop_dev_ready", "backlog"},
-    Stage{"drop_napi_backlog", "NAPI"}, Stage{"drop_write_eio", "write"},
-    Stage{"drop_removed", "removal"},   Stage{"tx_frames", "transmit"},
-    Stage{"rx_no_buffer", "buffers"},
+    Stage{"drop_napi_backlog", "NAPI"}, Stage{"split_frames", "validate_xmit"},
+    Stage{"drop_write_eio", "write"},   Stage{"drop_removed", "removal"},
+    Stage{"tx_frames", "transmit"},     Stage{"rx_no_buffer", "buffers"},
 };
 
 consteval bool is_in_ledger(std::string_view row) {
@@ -107,8 +107,11 @@ std::string ledger_text(const json::value& pair, Detail detail) {
   };
 
   table.add({"", "a -> b", "b -> a"});
-  heading("tap ring");
-  row("tap_ring_dropped", "frames", "before rx: the sender's own ring was full", a_to_b, b_to_a);
+  heading("devices");
+  for_each_device_counter(
+      {}, {}, [&](std::string_view name, std::string_view unit, std::string_view help, auto) {
+        row(name, unit, help, a_to_b, b_to_a);
+      });
   for_each_counter(
       {}, [&](std::string_view name, auto, std::string_view unit, std::string_view help, auto) {
         const auto* stage = std::ranges::find(kStages, name, &Stage::first_row);
@@ -120,7 +123,8 @@ std::string ledger_text(const json::value& pair, Detail detail) {
     row(name, "frames", help, a_to_b.at("in_flight_at"), b_to_a.at("in_flight_at"));
   });
   row("in_flight", "frames", "the sum of these", a_to_b, b_to_a);
-  row("balanced", "", "rx_frames = tx_frames + merged_frames + every drop + in_flight", a_to_b,
+  row("balanced", "",
+      "rx_frames + split_frames = tx_frames + merged_frames + every drop + in_flight", a_to_b,
       b_to_a);
   return table.text();
 }
@@ -176,6 +180,17 @@ std::string xdp_text(const json::value& xdp) {
   return out + '\n';
 }
 
+std::string af_xdp_text(const json::value& af_xdp) {
+  if (af_xdp.is_null()) return {};
+  std::string out = "       af_xdp mode " + text(af_xdp.at("mode")) + ", asked " +
+                    text(af_xdp.at("mode_asked")) + "; device driver " +
+                    text(af_xdp.at("device_driver")) + " steer " + text(af_xdp.at("steer"));
+  if (af_xdp.at("multi_buffer").as_bool()) out += " multi-buffer";
+  for (const json::value& why : af_xdp.at("refused").as_array())
+    out += "\n           refused: " + text(why);
+  return out + '\n';
+}
+
 /// As ip -s link and ethtool -S.
 std::string veth_text(const json::object& end) {
   if (!end.contains("stats")) return {};
@@ -206,7 +221,8 @@ std::string end_text(std::string_view side, const json::value& end) {
   out += " offloads " + (offloads.empty() ? "none" : offloads) + "\n       features";
   for (const auto& [name, on] : end.at("features").as_object())
     out += ' ' + std::string(name) + (on.as_bool() ? " on" : " off");
-  return out + '\n' + xdp_text(end.at("xdp")) + veth_text(end.as_object());
+  return out + '\n' + xdp_text(end.at("xdp")) + af_xdp_text(end.at("af_xdp")) +
+         veth_text(end.as_object());
 }
 
 }  // namespace

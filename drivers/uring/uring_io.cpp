@@ -5,10 +5,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "drivers/tap/tap_queue.hpp"
 
 namespace vethd {
+namespace {
+
+// Nothing wakes a worker when an AF_XDP socket has sent a frame, or could take a kick again: while
+// it has some it sleeps 1 ms, then twice as long each time it finds nothing, up to a second.
+constexpr std::chrono::nanoseconds kShortestPause = std::chrono::milliseconds(1);
+constexpr std::chrono::nanoseconds kLongestPause = std::chrono::seconds(1);
+
+__kernel_timespec timespec_of(std::chrono::nanoseconds time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<UringIo>> UringIo::create(const RingSupport& support, FramePool& pool) {
   auto ring = Ring::create(support);
@@ -49,8 +63,10 @@ Result<void> UringIo::start() {
 }
 
 bool UringIo::wait(bool block) {
-  const bool something =
-      shared_.ring.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); }) > 0;
+  if (block && has_received()) block = false;
+  if (block) arm_pause();
+  bool something = shared_.ring.run(block, [this](const io_uring_cqe& cqe) { complete(cqe); }) > 0;
+  for (XskQueue* socket : sockets_) something = socket->collect() || something;
   // What could not be submitted yet keeps its pieces.
   if (io_uring_sq_ready(&shared_.ring.raw()) == 0) shared_.pieces.clear();
   return something;
@@ -60,6 +76,7 @@ void UringIo::complete(const io_uring_cqe& cqe) {
   const Completion completion = Completion::of(cqe);
   switch (completion.op) {
     case Op::read:
+    case Op::kick:
     case Op::cancel: {
       UringQueue* const queue = queues_[completion.slot].get();
       const bool known = queue != nullptr && queue->generation == completion.value;
@@ -67,6 +84,10 @@ void UringIo::complete(const io_uring_cqe& cqe) {
       if (known) queue->complete(completion, cqe);
       return;
     }
+    case Op::pause:
+      pausing_ = false;
+      for (XskQueue* socket : sockets_) socket->kick_again();
+      return;
     case Op::write:
       complete_write(completion, cqe);
       return;
@@ -89,6 +110,24 @@ void UringIo::complete_write(const Completion& completion, const io_uring_cqe& c
   shared_.written.push(frame);
 }
 
+bool UringIo::has_received() const {
+  return std::ranges::any_of(sockets_,
+                             [](const XskQueue* socket) { return socket->has_received(); });
+}
+
+void UringIo::arm_pause() {
+  const bool unfinished = std::ranges::any_of(
+      sockets_, [](const XskQueue* socket) { return socket->has_unfinished(); });
+  if (!unfinished) next_pause_ = kShortestPause;
+  if (!unfinished || pausing_) return;
+  pause_ = timespec_of(next_pause_);
+  next_pause_ = std::min(2 * next_pause_, kLongestPause);
+  pausing_ = true;
+  io_uring_sqe& sqe = shared_.ring.next_sqe();
+  io_uring_prep_timeout(&sqe, &pause_, 0, 0);
+  sqe.user_data = Completion{.op = Op::pause}.user_data();
+}
+
 void UringIo::arm_wake() {
   io_uring_sqe& sqe = shared_.ring.next_sqe();
   io_uring_prep_read(&sqe, event_.get(), &event_count_, sizeof event_count_, 0);
@@ -97,9 +136,11 @@ void UringIo::arm_wake() {
 
 void UringIo::refill() {
   shared_.landing.refill();
-  if (!shared_.landing.any()) return;
-  for (UringQueue* queue : shared_.starved) queue->resume();
-  shared_.starved.clear();
+  if (shared_.landing.any()) {
+    for (UringQueue* queue : shared_.starved) queue->resume();
+    shared_.starved.clear();
+  }
+  for (XskQueue* socket : sockets_) socket->fill();
 }
 
 Result<Endpoint*> UringIo::attach(const EndpointSetup& setup) {
@@ -107,12 +148,19 @@ Result<Endpoint*> UringIo::attach(const EndpointSetup& setup) {
     return fail("attach an endpoint",
                 "RLIMIT_NOFILE bounds the endpoints of a worker; raise ulimit -n", EMFILE);
   const std::uint16_t slot = free_slots_.back();
-  if (const int result = io_uring_register_files_update(&shared_.ring.raw(), slot, &setup.fd, 1);
+  const int fd = setup.xsk != nullptr ? setup.xsk->fd() : setup.fd;
+  if (const int result = io_uring_register_files_update(&shared_.ring.raw(), slot, &fd, 1);
       result < 0)
     return fail("register an endpoint with io_uring", "", -result);
   free_slots_.pop_back();
   if (queues_.size() <= slot) queues_.resize(slot + 1U);
-  queues_[slot] = std::make_unique<TapQueue>(shared_, setup, slot, ++next_generation_);
+  if (setup.xsk != nullptr) {
+    auto socket = std::make_unique<XskQueue>(shared_, setup, slot, ++next_generation_);
+    sockets_.push_back(socket.get());
+    queues_[slot] = std::move(socket);
+  } else {
+    queues_[slot] = std::make_unique<TapQueue>(shared_, setup, slot, ++next_generation_);
+  }
   if (setup.reads) queues_[slot]->start_reading();
   return queues_[slot].get();
 }
@@ -141,6 +189,7 @@ void UringIo::detach(Endpoint& endpoint) {
   const int none = -1;
   io_uring_register_files_update(&shared_.ring.raw(), queue.slot, &none, 1);
   std::erase(shared_.starved, &queue);
+  std::erase(sockets_, &queue);
   const std::uint16_t slot = queue.slot;
   queues_[slot].reset();
   free_slots_.push_back(slot);

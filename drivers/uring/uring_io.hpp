@@ -1,12 +1,14 @@
 // A worker's way to the outside: all its endpoints share one io_uring.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "daemon/core/fd.hpp"
+#include "drivers/af_xdp/xsk_queue.hpp"
 #include "drivers/io.hpp"
 #include "drivers/uring/queue.hpp"
 
@@ -28,7 +30,9 @@ class UringIo final : public Io {
 
   Result<void> start() override;
   bool wait(bool block) override;
-  [[nodiscard]] bool has_events() const override { return shared_.ring.has_events(); }
+  [[nodiscard]] bool has_events() const override {
+    return shared_.ring.has_events() || has_received();
+  }
   std::vector<Endpoint*>& ready() override { return shared_.ready; }
   FrameList& written() override { return shared_.written; }
   [[nodiscard]] const FrameList& pending() const override { return shared_.pending; }
@@ -51,12 +55,19 @@ class UringIo final : public Io {
 
   void complete(const io_uring_cqe& cqe);
   void complete_write(const Completion& completion, const io_uring_cqe& cqe);
+  [[nodiscard]] bool has_received() const;
+  void arm_pause();
   void arm_wake();
   void wake_by_event(CpuId worker);
 
   UringShared shared_;
   std::vector<std::unique_ptr<UringQueue>> queues_;  // by slot = registered file
   std::vector<std::uint16_t> free_slots_;
+  std::vector<XskQueue*> sockets_;  // of queues_
+  // Sleeps cut short while sockets have frames whose end nobody tells.
+  std::chrono::nanoseconds next_pause_{};
+  bool pausing_ = false;
+  __kernel_timespec pause_{};
   bool woken_ = false;
   // Below: set up once.
   bool msg_ring_;

@@ -30,7 +30,11 @@ void expect_direction(const json::value& out, const DirectionReport& way) {
     EXPECT_EQ(number(out.at("in_flight_at"), name), value) << name;
   });
   EXPECT_EQ(number(out, "in_flight"), total(way.in_flight));
-  EXPECT_EQ(out.as_object().size(), keys + 4);  // tap_ring_dropped, in_flight, _at, balanced
+  for_each_device_counter({}, {}, [&](std::string_view name, auto, auto, auto) {
+    EXPECT_TRUE(out.as_object().contains(name)) << name;
+    ++keys;
+  });
+  EXPECT_EQ(out.as_object().size(), keys + 3);  // in_flight, _at, balanced
 }
 
 TEST(StatsJson, HoldsEveryCounterOfTheLedgerInBothDirections) {
@@ -43,14 +47,18 @@ TEST(StatsJson, HoldsEveryCounterOfTheLedgerInBothDirections) {
   expect_direction(pair.at("b_to_a"), report.pairs[0].b_to_a);
 }
 
-TEST(StatsJson, NamesTheEndsAndCountsTheirRingsWhereTheyAreTheSender) {
+TEST(StatsJson, NamesTheEndsAndCountsWhatTheirDevicesLoseWhereItBelongs) {
   const Report report = test::sample_report();
   const json::value stats = sent(stats_json(report));
   const json::value& pair = stats.at("pairs").as_array().at(0);
   EXPECT_EQ(pair.at("a"), (json::object{{"ifname", "veth0"}, {"netns", "red"}}));
   EXPECT_EQ(pair.at("b"), (json::object{{"ifname", "veth1"}, {"netns", "blue"}}));
-  EXPECT_EQ(number(pair.at("a_to_b"), "tap_ring_dropped"), report.pairs[0].a.tap_ring_dropped);
-  EXPECT_EQ(number(pair.at("b_to_a"), "tap_ring_dropped"), report.pairs[0].b.tap_ring_dropped);
+  const DeviceCounters& a = report.pairs[0].a.device;
+  const DeviceCounters& b = report.pairs[0].b.device;
+  EXPECT_EQ(number(pair.at("a_to_b"), "tap_ring_dropped"), a.tap_ring_dropped);
+  EXPECT_EQ(number(pair.at("b_to_a"), "tap_ring_dropped"), b.tap_ring_dropped);
+  EXPECT_EQ(number(pair.at("a_to_b"), "xsk_rx_ring_full"), a.xsk_rx_ring_full);
+  EXPECT_EQ(number(pair.at("a_to_b"), "xsk_tx_invalid_descs"), b.xsk_tx_invalid_descs);
 }
 
 TEST(StatsJson, SaysWhetherTheLedgerIsBalanced) {
@@ -103,14 +111,15 @@ TEST(ShowJson, IsTheAgreedForm) {
             "mac": "02:00:00:00:00:01", "up": true, "driver": "tap", "queues": 1,
             "offloads": ["csum", "tso4"],
             "features": {"gro": false, "tso": true, "rx_udp_gro_forwarding": false},
-            "xdp": null},
+            "xdp": null, "af_xdp": null},
       "b": {"ifname": "veth1", "netns": "blue", "ifindex": 7, "mtu": 9000,
             "mac": "02:00:00:00:00:02", "up": false, "driver": "tap", "queues": 1,
             "offloads": [],
             "features": {"gro": true, "tso": false, "rx_udp_gro_forwarding": true},
             "xdp": {"object": "prog.o", "program": "fw", "id": 17, "mode_note": "native",
-                    "verdicts": {"aborted": 1002, "drop": 1003, "pass": 1004, "tx": 1005,
-                                 "redirect": 1006, "other": 1007}}}
+                    "verdicts": {"aborted": 1008, "drop": 1009, "pass": 1010, "tx": 1011,
+                                 "redirect": 1012, "other": 1013}},
+            "af_xdp": null}
     }],
     "daemon": {
       "version": "1.2.3", "pid": 4711, "workers": 2, "memory_bytes": 67108864,
@@ -119,6 +128,20 @@ TEST(ShowJson, IsTheAgreedForm) {
                    "missing": ["single-shot reads instead of multishot"]}
     }})");
   EXPECT_EQ(sent(show_json(test::sample_report())), expected);
+}
+
+TEST(ShowJson, SaysWhatAnAfXdpEndAskedForAndGot) {
+  Report report = test::sample_report();
+  report.pairs[0].a.af_xdp = {.driver = "igb",
+                              .asked = "auto",
+                              .mode = "copy",
+                              .refused = {"zerocopy: why not"},
+                              .steer = "all",
+                              .multi_buffer = false};
+  const json::value show = sent(show_json(report));
+  EXPECT_EQ(show.at("pairs").at(0).at("a").at("af_xdp"), json::parse(R"({
+    "device_driver": "igb", "mode_asked": "auto", "mode": "copy", "refused": ["zerocopy: why not"],
+    "steer": "all", "multi_buffer": false})"));
 }
 
 TEST(ShowJson, SaysWhyVerdictsAreUnknown) {

@@ -17,6 +17,14 @@ inline DirectionReport numbered_direction(std::uint64_t* next) {
   return way;
 }
 
+inline DeviceCounters numbered_device(std::uint64_t* next) {
+  DeviceCounters device;
+#define X(name, ...) device.name = (*next)++;
+  VETHD_DEVICE(X)
+#undef X
+  return device;
+}
+
 inline Report sample_report() {
   std::uint64_t next = 1001;
   Report report;
@@ -41,7 +49,7 @@ inline Report sample_report() {
             .queues = 1,
             .offloads = {"csum", "tso4"},
             .features = {.gro = false, .tso = true, .rx_udp_gro_forwarding = false},
-            .tap_ring_dropped = next++};
+            .device = numbered_device(&next)};
   pair.b = pair.a;
   pair.b.ifname = "veth1";
   pair.b.netns = "blue";
@@ -54,7 +62,7 @@ inline Report sample_report() {
   for_each_verdict(verdicts, [&](auto, std::uint64_t& frames) { frames = next++; });
   pair.b.xdp = {
       .object = "prog.o", .program = "fw", .id = 17, .mode = "native", .verdicts = verdicts};
-  pair.b.tap_ring_dropped = next++;
+  pair.b.device = numbered_device(&next);
   pair.a_to_b = numbered_direction(&next);
   next *= 1'000'000'000'000;  // so that the columns differ in width
   pair.b_to_a = numbered_direction(&next);

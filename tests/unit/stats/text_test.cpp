@@ -62,8 +62,7 @@ std::size_t end_of_word(const std::string& line, std::size_t n) {
 TEST(StatsText, HasARowForEveryCounterWithBothDirections) {
   const Report report = test::sample_report();
   const std::string text = sample_stats(Detail::numbers);
-  std::vector<std::string> rows = {row(text, {"tap_ring_dropped"}), row(text, {"in_flight"}),
-                                   row(text, {"balanced"})};
+  std::vector<std::string> rows = {row(text, {"in_flight"}), row(text, {"balanced"})};
   const auto expect = [&](std::string_view name, std::uint64_t a_to_b, std::uint64_t b_to_a) {
     rows.push_back(row(text, {std::string(name)}));
     EXPECT_EQ(words_of(rows.back()),
@@ -77,6 +76,13 @@ TEST(StatsText, HasARowForEveryCounterWithBothDirections) {
   expect(#name, report.pairs[0].a_to_b.in_flight.name, report.pairs[0].b_to_a.in_flight.name);
   VETHD_IN_FLIGHT(X)
 #undef X
+  const DeviceCounters& a = report.pairs[0].a.device;
+  const DeviceCounters& b = report.pairs[0].b.device;
+  std::vector<std::uint64_t> back;
+  for_each_device_counter(b, a, [&](auto, auto, auto, std::uint64_t n) { back.push_back(n); });
+  for_each_device_counter(a, b, [&, i = 0U](auto name, auto, auto, std::uint64_t n) mutable {
+    expect(name, n, back[i++]);
+  });
   for (const std::string& line : rows) {
     EXPECT_EQ(end_of_word(line, 1), end_of_word(rows[0], 1)) << line;
     EXPECT_EQ(end_of_word(line, 2), end_of_word(rows[0], 2)) << line;
@@ -87,9 +93,9 @@ TEST(StatsText, GoesThroughTheStagesAsAFrameDoes) {
   const std::string text = sample_stats(Detail::numbers);
   std::size_t last = 0;
   for (const char* line :
-       {"web: machine small\n", "    tap ring\n", "    receive\n", "    veth_xmit\n",
-        "    backlog\n", "    write\n", "    removal\n", "    transmit\n", "    buffers\n",
-        "    in flight\n", "softnet:\n", "workers:\n"}) {
+       {"web: machine small\n", "    devices\n", "    receive\n", "    veth_xmit\n",
+        "    backlog\n", "    validate_xmit\n", "    write\n", "    removal\n", "    transmit\n",
+        "    buffers\n", "    in flight\n", "softnet:\n", "workers:\n"}) {
     const std::size_t at = text.find(line);
     ASSERT_NE(at, text.npos) << line << text;
     EXPECT_GE(at, last) << line << text;
@@ -144,6 +150,7 @@ TEST(StatsText, ExplainsEveryRowWhenAsked) {
     })) << name;
   };
   for_each_counter({}, [&](auto name, auto, auto, auto help, auto) { expect(name, help); });
+  for_each_device_counter({}, {}, [&](auto name, auto, auto help, auto) { expect(name, help); });
   for_each_in_flight({}, [&](auto name, auto help, auto) { expect(name, help); });
   for_each_softnet({}, [&](auto name, auto, auto help, auto) { expect(name, help); });
   for_each_worker_counter({}, [&](auto name, auto, auto help, auto) { expect(name, help); });
@@ -168,10 +175,28 @@ TEST(ShowText, IsABlockPerPairAndOneForTheDaemon) {
       "       features gro on tso off rx_udp_gro_forwarding on\n"
       "       xdp fw id 17 object prog.o\n"
       "           native\n"
-      "           verdicts aborted 1002 drop 1003 pass 1004 tx 1005 redirect 1006 other 1007\n"
+      "           verdicts aborted 1008 drop 1009 pass 1010 tx 1011 redirect 1012 other 1013\n"
       "vethd 1.2.3: pid 4711 workers 2 memory 64 MiB socket /run/vethd/vethd.sock\n"
       "    io_uring: MSG_RING, DEFER_TASKRUN\n"
       "    missing: single-shot reads instead of multishot\n");
+}
+
+TEST(ShowText, SaysWhichModeAnAfXdpEndGotAndWhyNoBetterOne) {
+  Report report = test::sample_report();
+  EndReport& end = report.pairs[0].b;
+  end.driver = "af_xdp";
+  end.af_xdp = {.driver = "veth",
+                .asked = "auto",
+                .mode = "copy",
+                .refused = {"zerocopy: not there"},
+                .steer = "mac 02:00:00:00:00:09",
+                .multi_buffer = true};
+  const std::string text = show_text(show_json(report));
+  EXPECT_NE(text.find("       af_xdp mode copy, asked auto; device driver veth steer mac "
+                      "02:00:00:00:00:09 multi-buffer\n"
+                      "           refused: zerocopy: not there\n"),
+            text.npos)
+      << text;
 }
 
 TEST(ShowText, SaysWhyVerdictsAreUnknown) {
