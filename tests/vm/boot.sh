@@ -1,7 +1,12 @@
 #!/bin/bash
-# Boots the machine that fetch.sh left in DIR, runs COMMAND in it as root, and returns its exit status.
+# Boots a machine that fetch.sh left in DIR, runs COMMAND in it as root, and returns its exit status.
 #
-#   tests/vm/boot.sh DIR COMMAND [ARGUMENT...]
+#   tests/vm/boot.sh DIR KERNEL [--cpus N] [--nic KIND:WIRE]... COMMAND [ARGUMENT...]
+#
+#   --cpus   as many as the host has if left out
+#   --nic    eth0, eth1, ... in this order. WIRE is a number: NICs with the same hear each other.
+#            KIND is igb or virtio, both fit for zero-copy AF_XDP, or
+#            virtio-noiommu, virtio-noreset: virtio without one of the features that it takes
 #
 # The guest sees the host's files where they are; what it writes goes to its own memory and is gone
 # afterwards. /run is its own. Software emulation: some ten times slower than the host.
@@ -9,7 +14,35 @@
 set -euo pipefail
 
 dir=$(realpath "$1")
-shift
+kernel=$2
+shift 2
+
+cpus=$(nproc)
+nics=()
+count=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --cpus) cpus=$2 ;;
+    --nic)
+      virtio="virtio-net-pci,disable-legacy=on"
+      case ${2%%:*} in
+        igb) device=igb ;;
+        virtio) device=$virtio,iommu_platform=on,queue_reset=on ;;
+        virtio-noiommu) device=$virtio,iommu_platform=off,queue_reset=on ;;
+        virtio-noreset) device=$virtio,iommu_platform=on,queue_reset=off ;;
+        *) echo "boot.sh: no kind of NIC: $2" >&2; exit 2 ;;
+      esac
+      count=$((count + 1))
+      # An igb wants a port of its own, and the others do not mind.
+      nics+=(-netdev "hubport,id=net$count,hubid=${2##*:}"
+        -device "pcie-root-port,id=port$count,chassis=$count"
+        -device "$device,bus=port$count,netdev=net$count,mac=$(printf 52:54:00:00:00:%02x $count),romfile=")
+      ;;
+    *) break ;;
+  esac
+  shift 2
+done
+
 job=$(mktemp "$dir/job.XXXXXX")
 console=$(mktemp "$dir/console.XXXXXX")
 trap 'rm -f "$job" "$console"' EXIT
@@ -18,12 +51,12 @@ printf ' %q' "$@" >>"$job"
 
 late=0
 timeout --kill-after=5 "${VETHD_VM_SECONDS:-600}" "$dir/qemu" \
-  -accel tcg,thread=multi -cpu max -machine q35 -smp "$(nproc)" -m 1024 \
+  -accel tcg,thread=multi -cpu max -machine q35 -smp "$cpus" -m 1024 \
   -nodefaults -no-reboot -display none -serial stdio \
-  -kernel "$dir/vmlinuz" -initrd "$dir/initrd.gz" \
+  -kernel "$dir/$kernel/vmlinuz" -initrd "$dir/$kernel/initrd.gz" \
   -append "console=ttyS0 quiet panic=-1 mitigations=off vethd.job=$job" \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
-  </dev/null 2>&1 | tr -d '\r' | tee "$console" || late=$?
+  "${nics[@]}" </dev/null 2>&1 | tr -d '\r' | tee "$console" || late=$?
 [ $late -ne 124 ] || { echo "vm: stopped after ${VETHD_VM_SECONDS:-600} s"; exit 124; }
 status=$(sed -n 's/^vm: exit //p' "$console" | tail -n 1)
 exit "${status:-125}"

@@ -1,23 +1,38 @@
 #!/bin/bash
-# Fetches a machine to test on: QEMU, the Linux 6.1 kernel of Debian 12, and an initramfs for boot.sh.
+# Fetches a machine to test on: QEMU, a Linux kernel of Debian, and an initramfs for boot.sh.
 #
-#   tests/vm/fetch.sh [DIR]      DIR: $VETHD_VM_CACHE, or build-vm in the source tree
+#   tests/vm/fetch.sh KERNEL [DIR]      DIR: $VETHD_VM_CACHE, or build-vm in the source tree
+#
+#   KERNEL   6.1       Debian 12's
+#            6.12      Debian 13's: igb and virtio_net have no zero-copy AF_XDP yet
+#            current   Debian 13's newest, from its backports: both have
 #
 # Everything is a Debian package from the mirror apt already uses, unpacked under DIR with package
-# lists and a cache of its own: nothing is installed. A DIR that this made before is left as it is.
+# lists and a cache of its own: nothing is installed. What this made before is left as it is.
 # Exit 77: this machine cannot fetch it; the last line says why.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-dir=$(realpath -m "${1:-${VETHD_VM_CACHE:-$here/../../build-vm}}")
+case ${1:-} in
+  6.1) kernel_suite=bookworm ;;
+  6.12) kernel_suite=trixie ;;
+  current) kernel_suite=trixie-backports ;;
+  *) sed -n '2,12s/^# \?//p' "$0"; exit 2 ;;
+esac
+kernel=$1
+dir=$(realpath -m "${2:-${VETHD_VM_CACHE:-$here/../../build-vm}}")
 readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-# Loaded by the initramfs: what reaches the host's files, then what the tests make links with.
-readonly modules=(virtio_pci 9pnet_virtio 9p overlay tun veth bridge 8021q)
+# Loaded by the initramfs: what reaches the host's files, then what the tests make links with, then
+# the NICs of boot.sh.
+readonly modules=(virtio_pci 9pnet_virtio 9p overlay tun veth bridge 8021q virtio_net igb)
 
 cannot() { echo "cannot fetch a virtual machine: $*"; exit 77; }
 
 recipe=$(cat "$0" "$here/init" | sha256sum)
-if [ -e "$dir/recipe" ] && [ "$(cat "$dir/recipe")" = "$recipe" ]; then cat "$dir/contents"; exit; fi
+is_made() { [ -e "$1/recipe" ] && [ "$(cat "$1/recipe")" = "$recipe" ]; }
+done_with() { echo "$recipe" >"$1/recipe"; }
+contents() { echo "QEMU $(cat "$dir/qemu.d/version") with $(cat "$dir/$kernel/version")"; }
+if is_made "$dir/qemu.d" && is_made "$dir/$kernel"; then contents; exit; fi
 
 command -v apt-get >/dev/null || cannot "this is not Debian"
 [ "$(dpkg --print-architecture)" = amd64 ] || cannot "only amd64 is set up"
@@ -29,69 +44,98 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Com
   "Release: $suite" | sed -n 1p)
 [ -n "$mirror" ] || cannot "apt's sources have no main component of '$suite'"
 
-# igb and virtio's queue reset came with QEMU 8, which Debian 12 has among its backports.
-qemu_suite=$suite
-[ "$suite" != bookworm ] || qemu_suite=bookworm-backports
+mkdir -p "$dir"
+work=$(mktemp -d "$dir/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 
-rm -rf "$dir"
-mkdir -p "$dir"/{qemu.d,kernel.d,debs,apt/lists/partial,apt/cache/archives/partial}
-for s in bookworm "$suite" "$qemu_suite"; do
-  echo "deb [signed-by=$keyring] $mirror $s main"
-done | sort -u >"$dir/apt/sources.list"
-# The host's packages, but without any QEMU, so that all of it is fetched whatever the host has.
-awk -v RS= -v ORS='\n\n' '!/^Package: (qemu-|seabios|ipxe-qemu|busybox)/' /var/lib/dpkg/status \
-  >"$dir/apt/status"
-apt=(-qq -o "Dir::Etc::sourcelist=$dir/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-  -o "Dir::State::lists=$dir/apt/lists" -o "Dir::State::status=$dir/apt/status"
-  -o "Dir::Cache=$dir/apt/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1
-  -o Acquire::Retries=3 -o APT::Update::Error-Mode=any)
+# use_suites SUITE...: from here on apt is about these and nothing else.
+use_suites() {
+  local apt_dir=$work/apt
+  rm -rf "$apt_dir"
+  mkdir -p "$apt_dir"/{lists/partial,cache/archives/partial}
+  printf "deb [signed-by=$keyring] $mirror %s main\n" "$@" | sort -u >"$apt_dir/sources.list"
+  # The host's packages, but without any QEMU, so that all of it is fetched whatever the host has.
+  awk -v RS= -v ORS='\n\n' '!/^Package: (qemu-|seabios|ipxe-qemu|busybox)/' /var/lib/dpkg/status \
+    >"$apt_dir/status"
+  apt=(-qq -o "Dir::Etc::sourcelist=$apt_dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o "Dir::State::lists=$apt_dir/lists" -o "Dir::State::status=$apt_dir/status"
+    -o "Dir::Cache=$apt_dir/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1
+    -o Acquire::Retries=3 -o APT::Update::Error-Mode=any)
+  echo "fetching the package lists of $*"
+  apt-get "${apt[@]}" update || cannot "the mirror gives no package lists of $*"
+}
 
-echo "fetching the package lists of bookworm and $qemu_suite"
-apt-get "${apt[@]}" update || cannot "the mirror gives no package lists"
-kernel=$(apt-cache "${apt[@]}" show linux-image-amd64/bookworm |
-  sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p') || true
-[ -n "$kernel" ] || cannot "the mirror has no linux-image-amd64 of bookworm"
-echo "fetching QEMU and $kernel, about 120 MB"
-apt-get "${apt[@]}" install --yes --download-only --no-install-recommends -t "$qemu_suite" \
-  qemu-system-x86 busybox-static || cannot "the mirror gives no QEMU"
-for deb in "$dir"/apt/cache/archives/*.deb; do dpkg-deb --extract "$deb" "$dir/qemu.d"; done
-(cd "$dir/debs" && apt-get "${apt[@]}" download "$kernel") || cannot "the mirror gives no $kernel"
-dpkg-deb --extract "$dir"/debs/"$kernel"_*.deb "$dir/kernel.d"
-cp "$dir"/kernel.d/boot/vmlinuz-* "$dir/vmlinuz"
-
-cat >"$dir/qemu" <<END
+fetch_qemu() {
+  # igb and virtio's queue reset came with QEMU 8, which Debian 12 has among its backports.
+  local from=$suite deb
+  [ "$suite" != bookworm ] || from=bookworm-backports
+  rm -rf "$dir/qemu.d"
+  mkdir "$dir/qemu.d"
+  use_suites "$suite" "$from"
+  echo "fetching QEMU, about 50 MB"
+  apt-get "${apt[@]}" install --yes --download-only --no-install-recommends -t "$from" \
+    qemu-system-x86 busybox-static || cannot "the mirror gives no QEMU"
+  for deb in "$work"/apt/cache/archives/*.deb; do dpkg-deb --extract "$deb" "$dir/qemu.d"; done
+  cat >"$dir/qemu" <<END
 #!/bin/sh
 export LD_LIBRARY_PATH=$dir/qemu.d/usr/lib/x86_64-linux-gnu:$dir/qemu.d/lib/x86_64-linux-gnu
 exec $dir/qemu.d/usr/bin/qemu-system-x86_64 \
   -L $dir/qemu.d/usr/share/qemu -L $dir/qemu.d/usr/share/seabios "\$@"
 END
-chmod +x "$dir/qemu"
-qemu_version=$("$dir/qemu" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p')
+  chmod +x "$dir/qemu"
+  "$dir/qemu" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p' >"$dir/qemu.d/version"
+  done_with "$dir/qemu.d"
+}
 
-root=$dir/initrd.d
-busybox=$dir/qemu.d/bin/busybox
-[ -x "$busybox" ] || busybox=$dir/qemu.d/usr/bin/busybox
-mkdir -p "$root"/{bin,dev,mnt/{host,over,root},modules,proc,sys}
-cp "$busybox" "$root/bin/"
-install -m 755 "$here/init" "$root/init"
+# depends PACKAGE: the packages it depends on, a line each.
+depends() { apt-cache "${apt[@]}" depends "$1" | sed -n 's/^ *Depends: //p'; }
 
 # Copies a module after those it depends on; modules/order is the order to load them in.
 add_module() {
-  local name=$1 file needed
-  [ ! -e "$root/modules/$name.ko" ] || return 0
-  file=$(find "$dir/kernel.d/lib/modules" -name "${name//_/[-_]}.ko" | sed -n 1p)
-  [ -n "$file" ] || { echo "$kernel has no module $name" >&2; return 1; }
-  cp "$file" "$root/modules/$name.ko"
-  for needed in $(tr '\0' '\n' <"$file" | sed -n 's/^depends=//p' | tr ',' ' '); do
+  local name=$1 to=$root/modules/$1.ko file needed
+  [ ! -e "$to" ] || return 0
+  file=$(find "$work/kernel" -path '*/lib/modules/*' -name "${name//_/[-_]}.ko*" | sed -n 1p)
+  case $file in
+    *.ko) cp "$file" "$to" ;;
+    *.xz) "$busybox" xzcat "$file" >"$to" ;;
+    *)
+      # Part of the kernel itself?
+      grep -rq --include=modules.builtin "/${name//_/[-_]}\.ko$" "$work/kernel" && return
+      echo "$(cat "$dir/$kernel/version") has no module $name" >&2
+      return 1
+      ;;
+  esac
+  for needed in $(tr '\0' '\n' <"$to" | sed -n 's/^depends=//p' | tr ',' ' '); do
     add_module "${needed//-/_}"
   done
   echo "$name" >>"$root/modules/order"
 }
-for module in "${modules[@]}"; do add_module "$module"; done
-(cd "$root" && find . | "$busybox" cpio -o -H newc 2>/dev/null) | gzip -1 >"$dir/initrd.gz"
-# Read again by nobody, and most of the space.
-rm -rf "$dir"/{apt,debs,kernel.d,initrd.d}
 
-echo "QEMU $qemu_version with $kernel" >"$dir/contents"
-echo "$recipe" >"$dir/recipe"
-cat "$dir/contents"
+fetch_kernel() {
+  local image packages deb busybox root=$work/initrd module
+  rm -rf "${dir:?}/$kernel"
+  mkdir -p "$dir/$kernel" "$work"/{debs,kernel} "$root"/{bin,dev,mnt/{host,over,root},modules,proc,sys}
+  use_suites "$kernel_suite"
+  image=$(depends linux-image-amd64 | grep '^linux-image-') ||
+    cannot "the mirror has no linux-image-amd64 of $kernel_suite"
+  # Kernel, modules and what they list are packages of their own since Linux 7.3.
+  packages=$(depends "$image" | grep -E '^linux-(base|binary|modules)-[0-9]') || packages=$image
+  echo "fetching $image, about 100 MB"
+  # shellcheck disable=SC2086  # each is a word
+  (cd "$work/debs" && apt-get "${apt[@]}" download $packages) || cannot "the mirror gives no $image"
+  for deb in "$work"/debs/*.deb; do dpkg-deb --extract "$deb" "$work/kernel"; done
+  find "$work/kernel" -name 'vmlinuz*' -type f -exec cp {} "$dir/$kernel/vmlinuz" \;
+  echo "$image" >"$dir/$kernel/version"
+
+  busybox=$dir/qemu.d/bin/busybox
+  [ -x "$busybox" ] || busybox=$dir/qemu.d/usr/bin/busybox
+  cp "$busybox" "$root/bin/"
+  install -m 755 "$here/init" "$root/init"
+  for module in "${modules[@]}"; do add_module "$module"; done
+  (cd "$root" && find . | "$busybox" cpio -o -H newc 2>/dev/null) | gzip -1 >"$dir/$kernel/initrd.gz"
+  done_with "$dir/$kernel"
+}
+
+is_made "$dir/qemu.d" || fetch_qemu
+is_made "$dir/$kernel" || fetch_kernel
+contents

@@ -12,18 +12,10 @@ readonly ready_seconds=30 transfer_bytes=$((16 << 20)) port=5001
 # Software emulation is slow: meson's and the pings' patience is stretched by this.
 readonly slower=10
 
-# check NAME COMMAND...: one line about it, whatever happens.
-check() {
-  local name=linux-6.1/$1 status=0
-  shift
-  "$@" >/tmp/check.log 2>&1 || status=$?
-  if [ $status -eq 0 ]; then
-    echo "PASS $name"
-  else
-    cat /tmp/check.log
-    echo "FAIL $name exit status $status $(tail -n 1 /tmp/check.log)"
-  fi
-}
+# shellcheck disable=SC2034  # check.sh prints it
+stage=linux-6.1
+# shellcheck source=tests/vm/check.sh
+. "$here/check.sh"
 
 [[ $(uname -r) == 6.1.* ]] || { echo "FAIL linux-6.1/kernel this is $(uname -r)"; exit 1; }
 
