@@ -114,11 +114,20 @@ prefix=(setarch "$(uname -m)" --addr-no-randomize)
 suites tsan build-tsan tsan
 prefix=()
 
+# machine STAGE SCRIPT: runs it in virtual machines, notes the lines it prints.
+machine() {
+  local stage=$1 script=$2
+  if is_root; then
+    "$script" build-test | tee "build-test/$stage.log" || true
+    grep -E '^(PASS|FAIL|SKIP) ' "build-test/$stage.log" >>"$results" ||
+      verdict "FAIL $stage reported no test case"
+  else
+    verdict "SKIP $stage needs root: the machine shows the host's files to its own root"
+  fi
+}
+
 step "Linux 6.1"
-if is_root; then
-  tests/vm/linux-6.1.sh build-test | tee build-test/linux-6.1.log || true
-  grep -E '^(PASS|FAIL|SKIP) ' build-test/linux-6.1.log >>"$results" ||
-    verdict "FAIL linux-6.1 reported no test case"
-else
-  verdict "SKIP linux-6.1 needs root: the machine shows the host's files to its own root"
-fi
+machine linux-6.1 tests/vm/linux-6.1.sh
+
+step "Zero-copy"
+machine zero-copy tests/vm/zero_copy.sh
