@@ -205,7 +205,7 @@ void Pairs::bring_up(VethPair& pair) {
         fail("wait for pair " + pair.name + " to run",
              "its devices must stay up while vethd starts, network cards with carrier", ETIMEDOUT));
   });
-  refresh(pair, Side::b, *b, [&pair] { finish_when_running(pair); });
+  refresh(pair, Side::b, *b);
 }
 
 void Pairs::finish_when_running(VethPair& pair) {
@@ -301,8 +301,7 @@ void Pairs::move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns,
   end.netns = std::move(netns);
 }
 
-void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
-                    const std::function<void()>& settled) {
+void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
   if (pair.removing) return;
   PairEnd& end = pair.end(side);
   if (end.link.name != link.name)
@@ -317,15 +316,15 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link,
   if (!pair.added) return;  // bring_up() looks again
   finish_when_running(pair);
   const Device now = device_of(pair, side);
-  if (before == now && end.known_up == now.running && !settled) return;
+  if (before == now && end.known_up == now.running) return;
   // A stack that sees carrier sends; by then the workers must know that its peer is up.
   workers_.tell(SetDevice{.pair = pair.id, .side = side, .device = now},
-                [this, id = pair.id, side, up = now.running, settled](const auto&) {
+                [this, id = pair.id, side, up = now.running](const auto&) {
                   VethPair* const told = pairs_[id.value].get();
                   if (told == nullptr || told->removing) return;
                   told->end(side).known_up = up;
                   set_carrier(*told);
-                  if (settled) settled();
+                  finish_when_running(*told);  // of two cards no event follows
                 });
 }
 

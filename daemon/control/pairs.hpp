@@ -123,10 +123,9 @@ class Pairs {
   void on_notice(const FailureNotice& notice);
   void follow(VethPair& pair, Side side);
   void move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns, const LinkState& link);
-  /// Tells the workers what has changed, then the carrier, then calls settled; nobody is told
-  /// anything before all workers know the pair.
-  void refresh(VethPair& pair, Side side, const LinkState& link,
-               const std::function<void()>& settled = {});
+  /// Tells the workers what has changed, then the carrier; nobody is told anything before all
+  /// workers know the pair.
+  void refresh(VethPair& pair, Side side, const LinkState& link);
   void set_carrier(VethPair& pair);
   void remove(VethPair& pair, const std::string& why);
   void forget(PairId id);

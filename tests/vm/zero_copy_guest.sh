@@ -11,6 +11,7 @@ build=$2
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 here=$source_dir/tests/vm
 bare=$build/bench/zero_copy/bare
+vethd=$build/daemon/vethd
 readonly red=vethd-red blue=vethd-blue red_v4=192.168.1.1 blue_v4=192.168.1.2
 readonly ready_seconds=30 datagrams=500 port=5001
 # shellcheck source=tests/vm/check.sh
@@ -66,6 +67,23 @@ forwards() {
   check "$name.stops" stops "$forwarder"
 }
 
+# nic_to_nic MODE: writes a configuration, says where.
+nic_to_nic() {
+  cat >"/tmp/nic-$1.toml" <<END
+[[pair]]
+name = "wire"
+[pair.a]
+driver = "af_xdp"
+ifname = "eth1"
+mode = "$1"
+[pair.b]
+driver = "af_xdp"
+ifname = "eth2"
+mode = "$1"
+END
+  echo "/tmp/nic-$1.toml"
+}
+
 # is_refused IFNAME ERROR: what the kernel says when zero-copy is asked for, in its own words.
 is_refused() {
   local said status=0
@@ -85,6 +103,9 @@ case $stage in
     forwards bare      zerocopy "$bare" --from eth1 --to eth2 --mode zerocopy
     forwards bare_busy zerocopy "$bare" --from eth1 --to eth2 --mode zerocopy --busy
     forwards bare_copy copy     "$bare" --from eth1 --to eth2 --mode copy
+    forwards vethd     zerocopy "$vethd" --config "$(nic_to_nic zerocopy)"
+    forwards auto      zerocopy "$vethd" --config "$(nic_to_nic auto)"
+    forwards copy      copy     "$vethd" --config "$(nic_to_nic copy)"
     ;;
   zero-copy-refused)
     check noiommu_is_EINVAL is_refused eth0 "Invalid argument"
