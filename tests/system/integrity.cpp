@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <future>
 #include <mutex>
-#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <string>
@@ -218,33 +217,22 @@ class RoutedIntegrity : public Integrity {
     ip("-n green route add fd00::/64 via fd09::1");
     // Neighbours on both links are known when the first burst comes.
     for (const char* to : {"-4 10.9.0.2", "-6 fd09::2"}) ASSERT_TRUE(pings("red", to));
-    leaving_blue_.emplace("blue", "veth1");
   }
 
   /// As held(), for senders beyond blue: until blue has passed on as many frames.
   Hold held_until_forwarded(std::uint64_t frames) {
     return [this, frames](const std::function<void()>& send) {
       daemon().while_stopped([&] {
-        leaving_blue_->read();
-        const std::uint64_t before = leaving_blue_->sent();
+        Sniffer leaving_blue("blue", "veth1");  // only now: it takes in all there is
         send();
         const auto forwarded = [&] {
-          leaving_blue_->read();
-          return leaving_blue_->sent() - before >= frames;
+          leaving_blue.read();
+          return leaving_blue.sent() >= frames;
         };
         EXPECT_TRUE(wait_until(forwarded, kSoon, "blue to forward what green sent"));
       });
-      leaving_blue_.reset();  // it would take in all that follows
     };
   }
-
-  void TearDown() override {
-    leaving_blue_.reset();
-    System::TearDown();
-  }
-
- private:
-  std::optional<Sniffer> leaving_blue_;
 };
 
 TEST_F(RoutedIntegrity, TcpBetweenRedAndGreen) {
