@@ -7,7 +7,8 @@ machine_dir=$(realpath -m "${VETHD_VM_CACHE:-$here/../../build-vm}")
 # fetch_machine STAGE KERNEL: prints SKIP or FAIL and ends the script if there will be no machine.
 fetch_machine() {
   local stage=$1 kernel=$2 status=0 fetched
-  fetched=$("$here/fetch.sh" "$kernel" "$machine_dir" | tee /dev/stderr) || status=$?
+  fetched=$("$here/fetch.sh" "$kernel" "$machine_dir") || status=$?
+  echo "$fetched" >&2  # and not by tee /dev/stderr, which would empty a log file
   case $status in
     0) ;;
     77) echo "SKIP $stage ${fetched##*$'\n'}"; exit ;;

@@ -12,8 +12,8 @@ source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 here=$source_dir/tests/vm
 bare=$build/bench/zero_copy/bare
 vethd=$build/daemon/vethd
-readonly red=vethd-red blue=vethd-blue red_v4=192.168.1.1 blue_v4=192.168.1.2
-readonly ready_seconds=30 datagrams=500 port=5001
+readonly red=vethd-red blue=vethd-blue green=vethd-green red_v4=192.168.1.1 blue_v4=192.168.1.2
+readonly ready_seconds=30 datagrams=500 port=5001 transfer_bytes=$((8 << 20))
 # shellcheck source=tests/vm/check.sh
 . "$here/check.sh"
 
@@ -42,6 +42,17 @@ datagrams_arrive() {
   wait $answering && return $status
 }
 
+# tcp_arrives FROM TO ADDRESS: into the device, and out of it.
+tcp_arrives() {
+  local receiver from_receiver transfer=("$3" $port $transfer_bytes) status=0
+  exec {from_receiver}< <(exec ip netns exec "$2" "$here/transfer.py" receive "${transfer[@]}")
+  receiver=$!
+  read -r -t $ready_seconds -u "$from_receiver" _ || return
+  ip netns exec "$1" "$here/transfer.py" send "${transfer[@]}" || status=$?
+  [ $status -eq 0 ] || kill $receiver 2>/dev/null || true
+  wait $receiver && return $status
+}
+
 # stops PID: at a signal, in order, and nothing stays on the devices.
 stops() {
   kill -TERM "$1"
@@ -49,39 +60,100 @@ stops() {
   ! ip -details link show | grep 'prog/xdp'
 }
 
-# forwards NAME MODE COMMAND...: COMMAND says ready when it forwards between eth1 and eth2.
-forwards() {
-  local name=$1 mode=$2 from_forwarder forwarder ready=
-  shift 2
+# starts NAME COMMAND...: leaves its process in $forwarder once it says ready; false if it does not.
+starts() {
+  local name=$1 from_forwarder ready=
+  shift
   exec {from_forwarder}< <(exec "$@" 2>/tmp/forwarder.log)
   forwarder=$!
   read -r -t $ready_seconds -u "$from_forwarder" ready || true
-  if [[ $ready != *ready* ]]; then
-    cat /tmp/forwarder.log
-    echo "FAIL $stage/$name.starts said ${ready:-nothing}; $(tail -n 1 /tmp/forwarder.log)"
-    kill -KILL "$forwarder" 2>/dev/null || true
-    return
-  fi
+  [[ $ready != *ready* ]] || return 0
+  cat /tmp/forwarder.log
+  echo "FAIL $stage/$name.starts said ${ready:-nothing}; $(tail -n 1 /tmp/forwarder.log)"
+  kill -KILL "$forwarder" 2>/dev/null || true
+  return 1
+}
+
+# forwards NAME MODE COMMAND...: COMMAND says ready when it forwards between eth1 and eth2.
+forwards() {
+  local name=$1 mode=$2
+  shift 2
+  starts "$name" "$@" || return 0
   check "$name.sockets_are_$mode" "$here/xdp_options.py" "$forwarder" "$mode" "$mode"
   check "$name.datagrams_arrive" datagrams_arrive
   check "$name.stops" stops "$forwarder"
 }
 
-# nic_to_nic MODE: writes a configuration, says where.
-nic_to_nic() {
-  cat >"/tmp/nic-$1.toml" <<END
+# is_killed: and leaves no program behind.
+is_killed() {
+  kill -KILL "$forwarder"
+  wait "$forwarder" || true
+  ! ip -details link show | grep 'prog/xdp'
+}
+
+# is_killed_and_comes_back: everything that was held is free again, at once.
+is_killed_and_comes_back() {
+  starts killed "$vethd" --config "$(nic_to_nic zerocopy)" || return 0
+  check killed.leaves_nothing is_killed
+  forwards killed_and_started_again zerocopy "$vethd" --config "$(nic_to_nic zerocopy)"
+}
+
+# tap_to_nic: a container's TAP straight to the wire, in namespace green.
+tap_to_nic() {
+  cat >/tmp/tap.toml <<END
 [[pair]]
-name = "wire"
+name = "uplink"
 [pair.a]
-driver = "af_xdp"
-ifname = "eth1"
-mode = "$1"
+netns = "$green"
+ifname = "veth0"
+addresses = ["192.168.1.3/24"]
 [pair.b]
 driver = "af_xdp"
-ifname = "eth2"
-mode = "$1"
+ifname = "eth1"
+mode = "zerocopy"
 END
+  starts tap "$vethd" --config /tmp/tap.toml || return 0
+  check tap.sockets_are_zerocopy "$here/xdp_options.py" "$forwarder" zerocopy
+  check tap.tcp_to_the_wire tcp_arrives $green $red $red_v4
+  check tap.tcp_from_the_wire tcp_arrives $red $green 192.168.1.3
+  check tap.stops stops "$forwarder"
+}
+
+# says CONFIG WORDS: vethd ends because it could not set up, says so, and leaves nothing.
+says() {
+  local status=0 said
+  said=$(timeout $ready_seconds "$vethd" --config "$1" 2>&1) || status=$?
+  echo "$said"
+  [ $status -eq 1 ] && [[ $said == *"$2"* ]] && ! ip -details link show | grep 'prog/xdp'
+}
+
+# nic_to_nic MODE [FROM TO [QUEUES]]: writes a configuration, says where.
+nic_to_nic() {
+  local end
+  {
+    printf '[[pair]]\nname = "wire"\n'
+    for end in "a ${2:-eth1}" "b ${3:-eth2}"; do
+      printf '[pair.%s]\ndriver = "af_xdp"\nifname = "%s"\nmode = "%s"\nqueues = %d\n' \
+        $end "$1" "${4:-1}"
+    done
+  } >"/tmp/nic-$1.toml"
   echo "/tmp/nic-$1.toml"
+}
+
+# auto_takes MODE: where nothing better is to be had, and says why.
+auto_takes() {
+  starts auto "$vethd" --config "$(nic_to_nic auto eth0 eth1)" || return 0
+  check "auto.takes_$1" "$here/xdp_options.py" "$forwarder" "$1" "$1"
+  check auto.says_why_no_zerocopy grep -q '(zerocopy): ' /tmp/forwarder.log
+  check auto.stops stops "$forwarder"
+}
+
+# two_queues: of an igb; frames of both are forwarded.
+two_queues() {
+  ethtool --set-channels eth1 combined 2
+  ethtool --set-channels eth2 combined 2
+  forwards two_queues zerocopy "$vethd" --config "$(nic_to_nic zerocopy eth1 eth2 2)"
+  check one_queue_too_few says "$(nic_to_nic zerocopy eth1 eth2 1)" "write queues = 2"
 }
 
 # is_refused IFNAME ERROR: what the kernel says when zero-copy is asked for, in its own words.
@@ -106,14 +178,22 @@ case $stage in
     forwards vethd     zerocopy "$vethd" --config "$(nic_to_nic zerocopy)"
     forwards auto      zerocopy "$vethd" --config "$(nic_to_nic auto)"
     forwards copy      copy     "$vethd" --config "$(nic_to_nic copy)"
+    is_killed_and_comes_back
+    tap_to_nic
+    [ $stage = zero-copy-virtio ] || two_queues
     ;;
   zero-copy-refused)
     check noiommu_is_EINVAL is_refused eth0 "Invalid argument"
     check noreset_is_ENOENT is_refused eth1 "No such file or directory"
+    check vethd_names_iommu_platform says "$(nic_to_nic zerocopy eth0 eth1)" iommu_platform
+    check vethd_names_queue_reset says "$(nic_to_nic zerocopy eth1 eth0)" "queue reset"
+    auto_takes copy
     ;;
   zero-copy-linux-6.12)
     check virtio_is_EOPNOTSUPP is_refused eth0 "Operation not supported"
     check igb_is_EOPNOTSUPP is_refused eth1 "Operation not supported"
+    ethtool --set-channels eth1 combined 1
+    check vethd_says_so says "$(nic_to_nic zerocopy eth0 eth1)" "has no zero-copy in this kernel"
     ;;
   *)
     echo "FAIL $stage there is no such stage"
