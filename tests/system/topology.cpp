@@ -7,7 +7,7 @@ namespace vethd::system_test {
 namespace {
 
 class Topologies : public OnBothWires {};
-VETHD_ON_BOTH_WIRES(Topologies);
+VETHD_ON_EVERY_WIRE(Topologies);
 
 TEST_P(Topologies, PairsAndMachinesCarryTheirOwnTraffic) {
   Topology topology{.pairs = {},
@@ -26,7 +26,7 @@ TEST_P(Topologies, PairsAndMachinesCarryTheirOwnTraffic) {
   connect(topology);
   for (std::size_t i = 0; i < machines.size(); ++i) {
     const std::string n = std::to_string(i);
-    const auto sent = tcp_both_ways({"red", "blue" + n, "10.0." + n + ".2"}, 32ULL << 20);
+    const auto sent = tcp_both_ways({"red", "blue" + n, "10.0." + n + ".2"}, volume(32ULL << 20));
     EXPECT_TRUE(sent) << n << ": " << sent.error().text();
     if (on_vethd()) {
       EXPECT_GT(number(ledger("pair" + n, "a_to_b"), "tx_frames"), 0U);
@@ -78,7 +78,7 @@ TEST_P(Topologies, AnEndInABridgeReachesBeyondItsDefaultRoute) {
   EXPECT_TRUE(pings("t1", "192.168.1.1"));
   EXPECT_TRUE(pings("t1", "10.9.0.2"));
   EXPECT_TRUE(pings("world", "192.168.1.200"));
-  const auto sent = tcp_both_ways({"t1", "world", "10.9.0.2"}, 128ULL << 20);
+  const auto sent = tcp_both_ways({"t1", "world", "10.9.0.2"}, volume(128ULL << 20));
   EXPECT_TRUE(sent) << sent.error().text();
 }
 

@@ -21,7 +21,7 @@ const std::vector<std::uint32_t> kMixedSizes = {12,   13,   64, 999,   1400, 147
                                                 1473, 4000, 12, 30001, 65507};
 
 class Traffic : public OnBothWires {};
-VETHD_ON_BOTH_WIRES(Traffic);
+VETHD_ON_EVERY_WIRE(Traffic);
 
 TEST_P(Traffic, PingsAnswerInBothFamiliesAsSoonAsThePairIsReady) {
   connect({.pairs = {red_to_blue()}});
@@ -54,13 +54,13 @@ TEST_P(Traffic, NeighboursLearnEachOtherByArpAndNeighbourDiscovery) {
 
 TEST_P(Traffic, TcpCarriesAGibibyteBothWaysAtOnceUnchanged) {
   connect({.pairs = {red_to_blue()}});
-  const auto sent = tcp_both_ways(kRedToBlue, kGibibyte);
+  const auto sent = tcp_both_ways(kRedToBlue, volume(kGibibyte));
   EXPECT_TRUE(sent) << sent.error().text();
 }
 
 TEST_P(Traffic, TcpOverIpv6ArrivesUnchanged) {
   connect({.pairs = {red_to_blue()}});
-  const auto sent = tcp_both_ways(kRedToBlueV6, kGibibyte / 8);
+  const auto sent = tcp_both_ways(kRedToBlueV6, volume(kGibibyte / 8));
   EXPECT_TRUE(sent) << sent.error().text();
 }
 
@@ -142,7 +142,8 @@ TEST_P(Traffic, TcpOverFourQueuesArrivesUnchanged) {
   connect({.pairs = {with_four_queues({0, 1})}});
   std::vector<std::future<Result<void>>> streams;
   for (int i = 0; i < 4; ++i) {
-    streams.push_back(std::async(std::launch::async, tcp_both_ways, kRedToBlue, kGibibyte / 8));
+    streams.push_back(
+        std::async(std::launch::async, tcp_both_ways, kRedToBlue, volume(kGibibyte / 8)));
   }
   for (auto& stream : streams) {
     const auto sent = stream.get();

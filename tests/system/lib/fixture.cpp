@@ -37,18 +37,36 @@ void System::make_netns_for(const Topology& topology) {
     for (const End* end : {&pair.a, &pair.b}) {
       const bool known = netns_exists(end->netns) || std::ranges::count(names, end->netns) > 0;
       if (!end->netns.empty() && !known) names.push_back(end->netns);
+      if (!end->xdp_mode.empty()) names.push_back(nic_netns(*end));
     }
   }
   for (const std::string& name : names) make_netns(name);
 }
 
+void System::make_nics_for(const Topology& topology) {
+  for (const Pair& pair : topology.pairs)
+    for (const End* end : {&pair.a, &pair.b})
+      if (!end->xdp_mode.empty()) make_nic(*end);
+}
+
 void System::start(const Topology& topology) {
-  if (!topology.create_netns) make_netns_for(topology);
+  if (!topology.create_netns) {
+    make_netns_for(topology);
+    make_nics_for(topology);
+  }
   start_with(to_toml(topology));
 }
 
 void OnBothWires::connect(const Topology& topology) {
-  if (on_vethd()) return start(topology);
+  if (on_vethd()) {
+    Topology ours = topology;
+    for (Pair& pair : ours.pairs) {
+      const char* const mode = GetParam() == Wire::xdp_generic ? "generic" : "copy";
+      if (a_is_xdp()) pair.a.xdp_mode = mode;
+      if (b_is_xdp()) pair.b.xdp_mode = mode;
+    }
+    return start(ours);
+  }
   make_netns_for(topology);
   make_kernel_veth(topology);
 }
@@ -59,8 +77,28 @@ void OnBothWires::expect_no_drops(const std::string& pair) {
   EXPECT_EQ(drops_in(ledger(pair, "b_to_a")), "");
 }
 
+std::uint64_t OnBothWires::volume(std::uint64_t bytes) const {
+  // Frames of one MTU, each copied by the kernel on its way in and out.
+  constexpr std::uint64_t kSlower = 16;
+  return a_is_xdp() || b_is_xdp() ? bytes / kSlower : bytes;
+}
+
 std::string wire_name(const testing::TestParamInfo<Wire>& info) {
-  return info.param == Wire::vethd ? "vethd" : "kernel_veth";
+  switch (info.param) {
+    case Wire::kernel_veth:
+      return "kernel_veth";
+    case Wire::vethd:
+      return "vethd";
+    case Wire::tap_xdp_copy:
+      return "tap_xdp_copy";
+    case Wire::xdp_tap_copy:
+      return "xdp_tap_copy";
+    case Wire::xdp_copy:
+      return "xdp_copy";
+    case Wire::xdp_generic:
+      return "xdp_generic";
+  }
+  return {};
 }
 
 testing::AssertionResult pings(const std::string& netns, const std::string& arguments) {

@@ -23,10 +23,13 @@ class System : public testing::Test {
   void TearDown() override;
 
   void make_netns(const std::string& name) { namespaces_.emplace_back(name); }
+  /// Removes them, with all that is in them; the daemon has ended.
+  void forget_netns() { namespaces_.clear(); }
   /// Makes the namespaces the pairs name, once each, unless the daemon is asked to make them.
   void make_netns_for(const Topology& topology);
+  void make_nics_for(const Topology& topology);
 
-  /// Starts the daemon; topology's namespaces are made first.
+  /// Starts the daemon; topology's namespaces, and the devices of AF_XDP ends, are made first.
   void start(const Topology& topology);
   /// Starts the daemon with a configuration of the test's own.
   void start_with(const std::string& toml) { start_with(toml, {vethd_program()}); }
@@ -43,13 +46,22 @@ class System : public testing::Test {
   std::unique_ptr<Daemon> daemon_;
 };
 
-enum class Wire { kernel_veth, vethd };
+enum class Wire { kernel_veth, vethd, tap_xdp_copy, xdp_tap_copy, xdp_copy, xdp_generic };
 
 /// Tests of traffic: on kernel veth, which proves the test, and on the daemon.
 class OnBothWires : public System, public testing::WithParamInterface<Wire> {
  protected:
   void connect(const Topology& topology);
-  [[nodiscard]] bool on_vethd() const { return GetParam() == Wire::vethd; }
+  [[nodiscard]] bool on_vethd() const { return GetParam() != Wire::kernel_veth; }
+  /// Which of the daemon's ends are AF_XDP sockets.
+  [[nodiscard]] bool a_is_xdp() const {
+    return on_vethd() && GetParam() != Wire::vethd && GetParam() != Wire::tap_xdp_copy;
+  }
+  [[nodiscard]] bool b_is_xdp() const {
+    return on_vethd() && GetParam() != Wire::vethd && GetParam() != Wire::xdp_tap_copy;
+  }
+  /// A transfer that takes no longer on one wire than on another.
+  [[nodiscard]] std::uint64_t volume(std::uint64_t bytes) const;
   /// Nothing was dropped in either direction; says nothing about kernel veth.
   void expect_no_drops(const std::string& pair);
 };
@@ -58,6 +70,13 @@ std::string wire_name(const testing::TestParamInfo<Wire>& info);
 
 #define VETHD_ON_BOTH_WIRES(suite) \
   INSTANTIATE_TEST_SUITE_P(Wire, suite, testing::Values(Wire::kernel_veth, Wire::vethd), wire_name)
+
+/// Where every end may also be AF_XDP sockets on one side of a kernel veth (lib/topology.hpp).
+#define VETHD_ON_EVERY_WIRE(suite)                                                                 \
+  INSTANTIATE_TEST_SUITE_P(Wire, suite,                                                            \
+                           testing::Values(Wire::kernel_veth, Wire::vethd, Wire::tap_xdp_copy,     \
+                                           Wire::xdp_tap_copy, Wire::xdp_copy, Wire::xdp_generic), \
+                           wire_name)
 
 /// One ping answered; the failure is ping's own output.
 testing::AssertionResult pings(const std::string& netns, const std::string& arguments);

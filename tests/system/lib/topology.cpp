@@ -20,14 +20,21 @@ std::string list(const Items& items, Show show) {
 }
 
 void write_end(std::ostream& toml, const char* side, const End& end) {
-  toml << "  [pair." << side << "]\n  driver = \"tap\"\n  ifname = " << quoted(end.ifname) << '\n';
-  if (!end.netns.empty()) toml << "  netns = " << quoted(end.netns) << '\n';
-  if (!end.mac.empty()) toml << "  mac = " << quoted(end.mac) << '\n';
+  const bool tap = end.xdp_mode.empty();
+  const std::string netns = tap ? end.netns : nic_netns(end);
+  toml << "  [pair." << side << "]\n  ifname = " << quoted(end.ifname) << '\n';
+  if (!netns.empty()) toml << "  netns = " << quoted(netns) << '\n';
+  if (tap) {
+    if (!end.mac.empty()) toml << "  mac = " << quoted(end.mac) << '\n';
+    if (!end.tso) toml << "  tso = false\n";
+    toml << "  mtu = " << end.mtu << "\n  addresses = " << list(end.addresses, quoted) << '\n';
+  } else {
+    toml << "  driver = \"af_xdp\"\n  mode = " << quoted(end.xdp_mode) << '\n';
+    if (!end.xdp_keys.empty()) toml << "  " << end.xdp_keys << '\n';
+  }
   if (end.gro) toml << "  gro = true\n";
-  if (!end.tso) toml << "  tso = false\n";
   if (end.rx_udp_gro_forwarding) toml << "  rx_udp_gro_forwarding = true\n";
-  toml << "  mtu = " << end.mtu << "\n  queues = " << end.queues
-       << "\n  addresses = " << list(end.addresses, quoted)
+  toml << "  queues = " << end.queues
        << "\n  rps_cpus = " << list(end.rps_cpus, [](unsigned cpu) { return std::to_string(cpu); })
        << '\n';
 }
@@ -56,15 +63,33 @@ void set_rps(const End& end) {
   if (done.exit_code != 0) throw std::runtime_error("set RPS: " + done.err);
 }
 
+void ethtool(const End& end, const std::string& features) {
+  const Finished done =
+      run(words("ethtool -K " + end.ifname + " " + features), {.netns = end.netns});
+  if (done.exit_code != 0) throw std::runtime_error("ethtool -K " + features + ": " + done.err);
+}
+
 /// What differs from a fresh veth's features.
 void set_features(const End& end) {
   std::string changes;
   if (end.gro) changes += " gro on";
   if (!end.tso) changes += " tso off";
   if (end.rx_udp_gro_forwarding) changes += " rx-udp-gro-forwarding on";
-  if (changes.empty()) return;
-  const Finished done = run(words("ethtool -K " + end.ifname + changes), {.netns = end.netns});
-  if (done.exit_code != 0) throw std::runtime_error("ethtool -K" + changes + ": " + done.err);
+  if (!changes.empty()) ethtool(end, changes);
+}
+
+/// Addresses, and up.
+void dress(const End& end) {
+  for (const std::string& address : end.addresses) {
+    const bool v6 = address.find(':') != std::string::npos;
+    ip(in(end) + "address add " + address + " dev " + end.ifname + (v6 ? " nodad" : ""));
+  }
+  ip(in(end) + "link set " + end.ifname + " up");
+}
+
+void expect_up(const End& end) {
+  const auto is_up = [&] { return link_of(end.netns, end.ifname).operstate == "UP"; };
+  if (!wait_until(is_up, 5s, end.ifname)) throw std::runtime_error(end.ifname + " is not up");
 }
 
 }  // namespace
@@ -86,23 +111,31 @@ std::string to_toml(const Topology& topology) {
   return toml.str();
 }
 
+std::string nic_netns(const End& end) { return "nic-" + end.ifname; }
+
 void make_kernel_veth(const Topology& topology) {
   for (const Pair& pair : topology.pairs) {
     ip("link add " + creation(pair.a) + " type veth peer " + creation(pair.b));
     for (const End* end : {&pair.a, &pair.b}) {
       set_rps(*end);
       set_features(*end);
-      for (const std::string& address : end->addresses) {
-        const bool v6 = address.find(':') != std::string::npos;
-        ip(in(*end) + "address add " + address + " dev " + end->ifname + (v6 ? " nodad" : ""));
-      }
-      ip(in(*end) + "link set " + end->ifname + " up");
+      dress(*end);
     }
-    for (const End* end : {&pair.a, &pair.b}) {
-      const auto is_up = [&] { return link_of(end->netns, end->ifname).operstate == "UP"; };
-      if (!wait_until(is_up, 5s, end->ifname)) throw std::runtime_error(end->ifname + " is not up");
-    }
+    for (const End* end : {&pair.a, &pair.b}) expect_up(*end);
   }
+}
+
+void make_nic(const End& end) {
+  const End nic{
+      .netns = nic_netns(end), .ifname = end.ifname, .mtu = end.mtu, .queues = end.queues};
+  // Its own stack has nothing to say.
+  set_sysctl(nic.netns, "net.ipv6.conf.default.disable_ipv6", "1");
+  ip("link add " + creation(end) + " type veth peer " + creation(nic));
+  if (!end.tso) ethtool(end, "tso off");
+  if (end.xdp_mode == "generic") ethtool(end, "gso off tso off tx-udp-segmentation off");
+  dress(end);
+  dress(nic);
+  expect_up(end);
 }
 
 Pair red_to_blue() {

@@ -1,4 +1,9 @@
 // What a test asks for: pairs of ends, the same description for kernel veth and for the daemon.
+//
+// An end of the daemon's is a TAP, or AF_XDP sockets on one side of a kernel veth whose other side
+// stands where the TAP would, with its name and addresses:
+//
+//   red: veth0 (kernel) ===== veth0 :nic-veth0 = AF_XDP = vethd
 #pragma once
 
 #include <string>
@@ -17,7 +22,12 @@ struct End {
   bool gro = false;      // as ethtool -K names them
   bool tso = true;
   bool rx_udp_gro_forwarding = false;
+  std::string xdp_mode = {};  // not empty: AF_XDP sockets
+  std::string xdp_keys = {};  // more keys of those, as they stand in the file
 };
+
+/// The namespace of an AF_XDP end's device, which has the name of the end.
+std::string nic_netns(const End& end);
 
 struct Pair {
   std::string name;
@@ -40,6 +50,10 @@ std::string to_toml(const Topology& topology);
 
 /// The same pairs as kernel veth; ready when it returns, gone with their namespaces.
 void make_kernel_veth(const Topology& topology);
+
+/// The veth of an AF_XDP end, in namespaces that exist; gone with them. Its far side sends what the
+/// mode can take: in generic mode a super-frame would arrive without what describes it.
+void make_nic(const End& end);
 
 /// red/veth0 192.168.1.1 fd00::1 and blue/veth1 192.168.1.2 fd00::2
 Pair red_to_blue();
