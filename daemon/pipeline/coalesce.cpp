@@ -22,12 +22,13 @@ class Pending {
     close();
     group_ = Group(Candidate{.frame = &frame, .headers = headers.value_or(Headers{})});
     state_ = headers ? State::unexamined : State::alone;
+    merged_ = false;
   }
 
   void close() {
     if (state_ == State::none) return;
     Frame& frame = group_.frame();
-    if (frame.frags > 0 && frame.meta.gso_type == 0) {
+    if (merged_) {
       group_.complete(arena_);
       frame.coalesced = true;
     }
@@ -60,7 +61,9 @@ class Pending {
     if (!candidate) return false;
     const Group::Join joined = group_.join(*candidate, kCoalesceRules, arena_);
     if (joined == Group::Join::closed) state_ = State::alone;
-    return joined != Group::Join::refused;
+    if (joined == Group::Join::refused) return false;
+    merged_ = true;
+    return true;
   }
 
   [[nodiscard]] bool can_start() const {
@@ -74,6 +77,7 @@ class Pending {
   FrameList& out_;
   Group group_;
   State state_ = State::none;
+  bool merged_ = false;  // a frame of several pieces has fragments without that
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/frame/chain.hpp"
 #include "daemon/pipeline/coalesce.hpp"
 #include "daemon/pipeline/merge.hpp"
 #include "daemon/pipeline/protocols.hpp"
@@ -46,6 +47,16 @@ class Leaving : public test::Frames {
     return spec;
   }
 
+  /// Its last bytes are in another buffer.
+  void put_in_pieces(const Spec& spec) {
+    constexpr std::uint32_t kTail = 8;
+    Frame& frame = test::Frames::put(test::build(spec));
+    Frame& piece = test::Frames::put(test::build(spec));
+    frame.len -= kTail;
+    chain(frame, piece, piece.len - kTail);
+    frames_.push(frame);
+  }
+
   /// What is written, as the number of frames in each.
   std::vector<std::uint32_t> write(const Device& receiver = willing()) {
     coalesce(frames_, receiver, arena());
@@ -66,6 +77,18 @@ class Leaving : public test::Frames {
 };
 
 using Written = std::vector<std::uint32_t>;
+
+TEST(Coalesce, LeavesAFrameOfSeveralPiecesAsItCame) {
+  Leaving leaving;
+  leaving.put(kDatagram);
+  leaving.put_in_pieces(kDatagram);  // as an AF_XDP socket receives a long frame
+  leaving.put(kDatagram);
+  EXPECT_EQ(leaving.write(), Written({1, 1, 1}));
+  leaving.written().for_each([](const Frame& frame) {
+    EXPECT_EQ(frame.meta.gso_type, 0);
+    EXPECT_FALSE(frame.coalesced);
+  });
+}
 
 TEST(Coalesce, WritesFramesOfAFlowThatLeaveInARowAsOne) {
   Leaving leaving;
