@@ -67,7 +67,7 @@ TEST_P(Traffic, TcpOverIpv6ArrivesUnchanged) {
 TEST_P(Traffic, UdpDatagramsOfEverySizeArriveUnchangedAndInOrder) {
   connect({.pairs = {red_to_blue()}});
   for (const Route& route : {kRedToBlue, kBlueToRed, kRedToBlueV6}) {
-    const auto sent = udp_in_order(route, {.rounds = 300, .sizes = kMixedSizes});
+    const auto sent = udp_in_order(route, {.rounds = rounds(300), .sizes = kMixedSizes});
     EXPECT_TRUE(sent) << route.to_address << ": " << sent.error().text();
   }
   expect_no_drops("web");
@@ -78,7 +78,8 @@ TEST_P(Traffic, UdpBatchesSegmentedByTheStackArriveUnchangedAndInOrder) {
   std::vector<std::uint32_t> sizes(40, 1000);
   sizes.push_back(123);  // only the last segment may be shorter
   for (const Route& route : {kRedToBlue, kBlueToRed, kRedToBlueV6}) {
-    const auto sent = udp_in_order(route, {.rounds = 500, .sizes = sizes, .segment_bytes = 1000});
+    const auto sent =
+        udp_in_order(route, {.rounds = rounds(500), .sizes = sizes, .segment_bytes = 1000});
     EXPECT_TRUE(sent) << route.to_address << ": " << sent.error().text();
   }
   expect_no_drops("web");
@@ -106,8 +107,9 @@ TEST_P(Traffic, AHeaderWithoutPayloadIsAFrameToo) {
 }
 
 /// Sixteen flows each way at once over four queues.
-void expect_flows_in_order() {
-  const UdpPlan plan{.flows = 16, .rounds = 400, .sizes = {100, 1400, 12, 700, 64, 1000, 99, 1472}};
+void expect_flows_in_order(std::uint32_t rounds) {
+  const UdpPlan plan{
+      .flows = 16, .rounds = rounds, .sizes = {100, 1400, 12, 700, 64, 1000, 99, 1472}};
   auto there = std::async(std::launch::async, [&] { return udp_in_order(kRedToBlue, plan); });
   auto back = std::async(std::launch::async, [&] { return udp_in_order(kBlueToRed, plan); });
   for (auto* way : {&there, &back}) {
@@ -125,13 +127,13 @@ Pair with_four_queues(const std::vector<unsigned>& rps_cpus) {
 
 TEST_P(Traffic, QueuesKeepEachFlowInOrder) {
   connect({.pairs = {with_four_queues({})}});
-  expect_flows_in_order();
+  expect_flows_in_order(rounds(400));
   expect_no_drops("web");
 }
 
 TEST_P(Traffic, QueuesWithRpsKeepEachFlowInOrder) {
   connect({.pairs = {with_four_queues({0, 1})}});
-  expect_flows_in_order();
+  expect_flows_in_order(rounds(400));
   expect_no_drops("web");
   if (on_vethd()) {
     EXPECT_GT(number(softnet("default", 1), "received_rps"), 0U);

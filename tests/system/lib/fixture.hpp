@@ -62,6 +62,10 @@ class OnBothWires : public System, public testing::WithParamInterface<Wire> {
   }
   /// A transfer that takes no longer on one wire than on another.
   [[nodiscard]] std::uint64_t volume(std::uint64_t bytes) const;
+  /// The same of rounds of datagrams.
+  [[nodiscard]] std::uint32_t rounds(std::uint32_t count) const {
+    return a_is_xdp() || b_is_xdp() ? count / 4 : count;
+  }
   /// Nothing was dropped in either direction; says nothing about kernel veth.
   void expect_no_drops(const std::string& pair);
 };
