@@ -93,13 +93,13 @@ Result<void> stop_stripping(PairEnd& end, Janitor& janitor) {
 }
 
 void restore_stripping(PairEnd& end, Janitor& janitor) {
-  if (!end.stripping) return;
-  const auto registration = *std::exchange(end.stripping, std::nullopt);
+  const auto registration = std::exchange(end.stripping, std::nullopt);
+  if (!registration) return;
   // The name it has now; a device that is gone needs nothing.
   if (const auto link = end.netns->links.get(end.link.ifindex))
     if (auto set = set_vlan_stripping(end.netns->netns, link->name, true); !set)
       return spdlog::warn("{}", set.error().text());  // the janitor tries again
-  if (auto withdrawn = janitor.withdraw(registration); !withdrawn)
+  if (auto withdrawn = janitor.withdraw(*registration); !withdrawn)
     spdlog::warn("{}", withdrawn.error().text());
 }
 

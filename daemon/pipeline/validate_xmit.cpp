@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "daemon/pipeline/bytes.hpp"
 #include "daemon/pipeline/checksum.hpp"
@@ -64,7 +63,8 @@ bool finish_checksum(Frame& frame, const Arena& arena) {
 }
 
 void validate_xmit(FrameList& leaving, FramePool& pool, Counters& counters, FrameList& spent) {
-  FrameList frames(std::move(leaving));
+  FrameList frames(Holder::transmit);
+  frames.splice(leaving);
   while (Frame* frame = frames.pop()) {  // ends: what is split is plain
     if (frame->meta.gso_type != 0) {
       split(*frame, pool, counters, leaving);

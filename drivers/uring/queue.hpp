@@ -20,13 +20,13 @@ struct UringShared {
   FramePool& pool;
   LandingBuffers landing;
   bool multishot;  // reads that stay armed
-  Pieces pieces{};
+  Pieces pieces;
   FrameList written{Holder::written};
   FrameList pending{Holder::pending_write};
-  std::vector<Endpoint*> ready{};
-  std::vector<UringQueue*> starved{};  // would read, and have no buffer to read into
-  std::vector<PathId> paused{};
-  std::vector<EndpointFailure> failures{};
+  std::vector<Endpoint*> ready;
+  std::vector<UringQueue*> starved;  // would read, and have no buffer to read into
+  std::vector<PathId> paused;
+  std::vector<EndpointFailure> failures;
 };
 
 /// One queue of one device, on a worker's io_uring.

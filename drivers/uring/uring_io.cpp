@@ -43,7 +43,12 @@ Result<std::unique_ptr<UringIo>> UringIo::create(const RingSupport& support, Fra
   auto io = std::unique_ptr<UringIo>(new UringIo({.ring = std::move(*ring),
                                                   .pool = pool,
                                                   .landing = std::move(*landing),
-                                                  .multishot = support.multishot_read},
+                                                  .multishot = support.multishot_read,
+                                                  .pieces = {},
+                                                  .ready = {},
+                                                  .starved = {},
+                                                  .paused = {},
+                                                  .failures = {}},
                                                  support.msg_ring, std::move(event)));
   for (unsigned slot = slots; slot-- > 0;)
     io->free_slots_.push_back(static_cast<std::uint16_t>(slot));

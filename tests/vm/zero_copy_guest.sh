@@ -74,12 +74,15 @@ starts() {
   return 1
 }
 
-# forwards NAME MODE COMMAND...: COMMAND says ready when it forwards between eth1 and eth2.
+# forwards NAME MODE COMMAND...: COMMAND says ready when it forwards between eth1 and eth2, through
+# $sockets sockets.
+sockets=2
 forwards() {
-  local name=$1 mode=$2
+  local name=$1 mode=$2 modes=()
   shift 2
+  while ((${#modes[@]} < sockets)); do modes+=("$mode"); done
   starts "$name" "$@" || return 0
-  check "$name.sockets_are_$mode" "$here/xdp_options.py" "$forwarder" "$mode" "$mode"
+  check "$name.sockets_are_$mode" "$here/xdp_options.py" "$forwarder" "${modes[@]}"
   check "$name.datagrams_arrive" datagrams_arrive
   check "$name.stops" stops "$forwarder"
 }
@@ -152,7 +155,7 @@ auto_takes() {
 two_queues() {
   ethtool --set-channels eth1 combined 2
   ethtool --set-channels eth2 combined 2
-  forwards two_queues zerocopy "$vethd" --config "$(nic_to_nic zerocopy eth1 eth2 2)"
+  sockets=4 forwards two_queues zerocopy "$vethd" --config "$(nic_to_nic zerocopy eth1 eth2 2)"
   check one_queue_too_few says "$(nic_to_nic zerocopy eth1 eth2 1)" "write queues = 2"
 }
 
@@ -186,7 +189,7 @@ case $stage in
     check noiommu_is_EINVAL is_refused eth0 "Invalid argument"
     check noreset_is_ENOENT is_refused eth1 "No such file or directory"
     check vethd_names_iommu_platform says "$(nic_to_nic zerocopy eth0 eth1)" iommu_platform
-    check vethd_names_queue_reset says "$(nic_to_nic zerocopy eth1 eth0)" "queue reset"
+    check vethd_names_queue_reset says "$(nic_to_nic zerocopy eth1 eth0)" queue_reset
     auto_takes copy
     ;;
   zero-copy-linux-6.12)
