@@ -24,6 +24,10 @@ constexpr std::size_t kMaxRetries = 1024;
 // From carrier to IFF_RUNNING the kernel takes a second at most: linkwatch_schedule_work(), HZ.
 constexpr std::chrono::milliseconds kRunningDeadline{10'000};
 
+// A closed socket's queue goes on receiving into its chunks until a kernel thread has stopped it,
+// some milliseconds later: xp_release_deferred(). Nothing tells when.
+constexpr std::chrono::milliseconds kQueueRelease{1000};
+
 /// Link groups are 32-bit numbers shared by everybody; users take small ones. Chance keeps the
 /// devices of several daemons in one namespace apart; pids would not, across pid namespaces.
 std::uint32_t link_group() {
@@ -377,8 +381,13 @@ void Pairs::remove(VethPair& pair, const std::string& why) {
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {
     workers_.tell(RemovePair{id}, [this, id](const auto&) {
-      for (const Side side : kSides) close_nic(pairs_[id.value]->end(side), janitor_);
-      workers_.tell(ForgetPair{id}, [this, id](const auto&) { forget(id); });
+      VethPair& removed = *pairs_[id.value];
+      const auto forget_it = [this, id] {
+        workers_.tell(ForgetPair{id}, [this, id](const auto&) { forget(id); });
+      };
+      if (!removed.end(Side::a).nic && !removed.end(Side::b).nic) return forget_it();
+      for (const Side side : kSides) close_nic(removed.end(side), janitor_);
+      removed.deadline = loop_.after(kQueueRelease, forget_it);
     });
   });
 }

@@ -52,7 +52,7 @@ struct VethPair {
   bool carrier = false;
   bool removing = false;
   std::function<void(Result<void>)> opened;  // of open(), until it is called
-  Loop::WatchPtr deadline;                   // of open()
+  Loop::WatchPtr deadline;                   // of open(), or until its sockets are gone
 
   [[nodiscard]] PairEnd& end(Side side) { return ends[static_cast<std::size_t>(side)]; }
   [[nodiscard]] const PairEnd& end(Side side) const { return ends[static_cast<std::size_t>(side)]; }

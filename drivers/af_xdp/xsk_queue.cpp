@@ -204,6 +204,13 @@ void XskQueue::end(Frame& frame, int error) {
   io_.written.push(frame);
 }
 
+void XskQueue::abandon() {
+  abandoned_ = true;
+  // The ring's hold on the socket would outlive the closing of its descriptor.
+  const int none = -1;
+  io_uring_register_files_update(&io_.ring.raw(), slot, &none, 1);
+}
+
 void XskQueue::reclaim() {
   for (Frame*& frame : sent_)
     if (frame != nullptr) end(*std::exchange(frame, nullptr), ECANCELED);

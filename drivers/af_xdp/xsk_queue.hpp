@@ -27,7 +27,7 @@ class XskQueue final : public UringQueue {
   [[nodiscard]] bool is_quiet() const override {
     return !reading_ && !polling_ && !has_arrivals() && assembling_ == nullptr;
   }
-  void abandon() override { abandoned_ = true; }
+  void abandon() override;
   void reclaim() override;
   void complete(const Completion& completion, const io_uring_cqe& cqe) override;
   void resume() override {}  // every round fills
