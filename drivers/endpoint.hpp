@@ -21,9 +21,7 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
 
   /// Moves frames that have arrived to `batch`, oldest first, at most `limit`.
-  void receive(FrameList& batch, std::size_t limit) {
-    for (std::size_t i = 0; i < limit && !arrived_.empty(); ++i) batch.push(*arrived_.pop());
-  }
+  void receive(FrameList& batch, std::size_t limit) { batch.splice(arrived_, limit); }
   /// Takes back, in front of the others, what receive() gave and nobody wanted.
   void give_back(FrameList& batch) {
     batch.splice(arrived_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -53,8 +54,8 @@ class Io {
   virtual std::vector<Endpoint*>& ready() = 0;
   /// Frames whose transmission has ended, with the errno on each.
   virtual FrameList& written() = 0;
-  /// Frames that transmit() has and written() has not yet.
-  [[nodiscard]] virtual const FrameList& pending() const = 0;
+  /// Calls visit for each frame that transmit() has and written() has not yet. Not for every round.
+  virtual void for_each_pending(const std::function<void(const Frame&)>& visit) const = 0;
   /// Whether another worker or control has sent word since the last call.
   virtual bool take_wake() = 0;
 

@@ -358,7 +358,7 @@ class PathWithLists final : public VethXmit {
   void arrange() override {
     for (Frame* const frame : batch_) received_.push(*frame);
   }
-  FrameList received_{Holder::received};
+  FrameList received_{Holder::endpoint};
 };
 
 template <class T>

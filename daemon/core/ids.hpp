@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 namespace vethd {
@@ -24,6 +25,7 @@ using FrameAddr =
 
 /// The two ends of a pair, named as in the configuration.
 enum class Side : std::uint8_t { a, b };
+constexpr std::size_t index_of(Side side) { return static_cast<std::size_t>(side); }
 constexpr Side peer_of(Side side) { return side == Side::a ? Side::b : Side::a; }
 
 /// One direction of one pair. Frames that enter at side a travel path 2 * pair, at b the next.

@@ -8,13 +8,12 @@
 
 namespace vethd {
 
-/// Who holds a frame. At any moment exactly one; every change goes through FrameList or FramePool,
-/// which check it.
+/// Who holds a frame. At any moment exactly one; every change goes through FrameList, FramePool or
+/// what an endpoint keeps frames in, which check it.
 enum class Holder : std::uint8_t {
   pool,             // free
   in_hand,          // local variable of the code handling it right now
   endpoint,         // read from a device, not yet in the path
-  received,         // handed over by its endpoint, about to enter the path
   input_pkt_queue,  // softnet_data: arrivals not yet claimed by a poll
   process_queue,    // softnet_data: claimed by the running poll
   handover,         // on its way to another CPU's input_pkt_queue
@@ -80,6 +79,14 @@ struct FrameMeta {
   std::uint32_t priority = 0;
   std::uint32_t classid = 0;  // cgroup of the sending socket; lost where the scrub orphans
   std::int64_t tstamp = 0;    // ns
+
+  /// Whether there is anything that a scrub could clear. Mostly not.
+  [[nodiscard]] bool carries_anything() const {
+    return (skb_iif | mark | priority | classid | references |
+            static_cast<std::uint8_t>(pkt_type)) != 0 ||
+           tstamp != 0;
+  }
+  friend bool operator==(const FrameMeta&, const FrameMeta&) = default;
 };
 static_assert(sizeof(FrameMeta) <= 64, "must stay a cache line");
 

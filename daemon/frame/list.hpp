@@ -79,26 +79,49 @@ class FrameList {
   std::size_t splice(FrameList& other, std::size_t count) {
     count = std::min(count, other.size_);
     if (count == 0) return 0;
-    Frame* const first = other.head_;
-    Frame* last = nullptr;
-    Frame* rest = first;
     const Holder from = other.holder_;
     const Holder to = holder_;
-    for (std::size_t i = 0; i < count; ++i) {
-      last = rest;
-      invariant(last->holder == from, "a frame is where it says it is");
-      last->holder = to;
-      rest = last->next;
+    Frame* last = other.tail_;
+    if (from != to || count < other.size_) {
+      Frame* next = other.head_;
+      for (std::size_t i = 0; i < count; ++i) {
+        last = next;
+        invariant(last->holder == from, "a frame is where it says it is");
+        last->holder = to;
+        next = last->next;
+      }
     }
-    first->prev = tail_;
-    (tail_ != nullptr ? tail_->next : head_) = first;
-    tail_ = last;
-    last->next = nullptr;
-    other.head_ = rest;
-    (rest != nullptr ? rest->prev : other.tail_) = nullptr;
-    other.size_ -= count;
-    size_ += count;
+    take_head(other, last, count);
     return count;
+  }
+
+  /// Appends the oldest frames of another list of the same holder as long as match(frame) is true.
+  template <class Match>
+  void splice_while(FrameList& other, Match&& match) {
+    invariant(other.holder_ == holder_, "frames stay with the holder they name");
+    Frame* last = nullptr;
+    std::size_t count = 0;
+    for (Frame* frame = other.head_; frame != nullptr && match(std::as_const(*frame));
+         frame = frame->next) {
+      last = frame;
+      ++count;
+    }
+    if (last != nullptr) take_head(other, last, count);
+  }
+
+  /// Hands out everything, oldest first, to take(Frame&); for less than pop() of each costs.
+  template <class Take>
+  void drain(Take&& take) {
+    Frame* frame = std::exchange(head_, nullptr);
+    tail_ = nullptr;
+    size_ = 0;
+    while (frame != nullptr) {
+      invariant(frame->holder == holder_, "a frame is where it says it is");
+      Frame* const following = frame->next;
+      frame->holder = Holder::in_hand;
+      take(*frame);
+      frame = following;
+    }
   }
 
   /// Calls visit(const Frame&) oldest first.
@@ -116,7 +139,7 @@ class FrameList {
   void take_if(Match&& match, Take&& take) {
     for (Frame* frame = head_; frame != nullptr;) {
       Frame* const following = frame->next;
-      if (match(std::as_const(*frame))) {
+      if (match(*frame)) {
         remove(*frame);
         take(*frame);
       }
@@ -125,6 +148,20 @@ class FrameList {
   }
 
  private:
+  /// The first `count` frames of another list, of which `last` is the last.
+  void take_head(FrameList& other, Frame* last, std::size_t count) {
+    Frame* const first = other.head_;
+    Frame* const rest = last->next;
+    first->prev = tail_;
+    (tail_ != nullptr ? tail_->next : head_) = first;
+    tail_ = last;
+    last->next = nullptr;
+    other.head_ = rest;
+    (rest != nullptr ? rest->prev : other.tail_) = nullptr;
+    other.size_ -= count;
+    size_ += count;
+  }
+
   Holder holder_;
   Frame* head_ = nullptr;
   Frame* tail_ = nullptr;

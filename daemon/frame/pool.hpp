@@ -2,17 +2,17 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
+#include "daemon/core/panic.hpp"
 #include "daemon/frame/arena.hpp"
 #include "daemon/frame/frame.hpp"
+#include "daemon/frame/stack.hpp"
 
 namespace vethd {
 
 /// Lends frames with memory behind them, and takes them back.
 ///
-/// Shape    last in, first out, so that the same few cache lines are used again. As many frames as
-///          buffers: a frame never lacks a descriptor.
+/// Shape    as many frames as buffers: a frame never lacks a descriptor.
 /// Threads  one owner, the worker whose partition it is. Other workers send frames home first.
 /// Never    allocates after construction.
 class FramePool {
@@ -24,8 +24,8 @@ class FramePool {
 
   /// A landing buffer for the kernel to read into.
   [[nodiscard]] bool has_landing() const { return !landings_.empty(); }
-  FrameAddr take_landing();
-  void return_landing(FrameAddr start) { landings_.push_back(start); }
+  FrameAddr take_landing() { return landings_.pop(); }
+  void return_landing(FrameAddr start) { landings_.push(start); }
   /// Landing buffers with a frame in them.
   [[nodiscard]] std::size_t landings_held() const { return landings_held_; }
 
@@ -34,9 +34,9 @@ class FramePool {
 
   /// A chunk for a device to receive into.
   [[nodiscard]] bool has_chunk() const { return !chunks_.empty(); }
-  FrameAddr take_empty_chunk();
+  FrameAddr take_empty_chunk() { return chunks_.pop(); }
   /// addr: anywhere in it.
-  void return_chunk(FrameAddr addr) { chunks_.push_back({addr.value / kChunkBytes * kChunkBytes}); }
+  void return_chunk(FrameAddr addr) { chunks_.push(start_of_chunk(addr)); }
   /// A frame over bytes that a device has just put into a chunk taken before.
   Frame& wrap_chunk(FrameAddr addr, std::uint32_t len);
 
@@ -54,15 +54,53 @@ class FramePool {
   [[nodiscard]] std::size_t free_chunks() const { return chunks_.size(); }
 
  private:
+  /// Partitions and landing buffers are whole pages, so a chunk starts where a page does.
+  static FrameAddr start_of_chunk(FrameAddr addr) {
+    return {addr.value / kChunkBytes * kChunkBytes};
+  }
   Frame& take_frame();
-  void release_buffer(const Frame& frame);
+  void release_fragments(Frame& frame);
+  void release_landing(const Frame& frame);
 
   const Arena& arena_;
   std::size_t worker_;
-  std::vector<Frame*> frames_;
-  std::vector<FrameAddr> landings_;
-  std::vector<FrameAddr> chunks_;
+  FreeStack<Frame*> frames_;
+  FreeStack<FrameAddr> landings_;
+  FreeStack<FrameAddr> chunks_;
   std::size_t landings_held_ = 0;
 };
+
+// Inline: what every frame passes.
+
+inline Frame& FramePool::take_frame() {
+  Frame& frame = *frames_.pop();  // there are as many as buffers
+  invariant(frame.holder == Holder::pool, "a free frame is free");
+  frame.holder = Holder::in_hand;
+  frame.meta = FrameMeta{};
+  return frame;
+}
+
+inline Frame& FramePool::wrap_chunk(FrameAddr addr, std::uint32_t len) {
+  Frame& frame = take_frame();
+  frame.addr = addr;
+  frame.len = len;
+  frame.buffer = Buffer::chunk;
+  return frame;
+}
+
+inline void FramePool::release(Frame& frame) {
+  invariant(frame.home == worker_, "a frame comes home to its own pool");
+  invariant(frame.holder == Holder::in_hand, "a frame is freed once");
+  if (frame.frag_list != nullptr) [[unlikely]]
+    release_fragments(frame);
+  if (frame.buffer == Buffer::landing)
+    release_landing(frame);
+  else
+    return_chunk(frame.addr);
+  frame.buffer = Buffer::none;
+  frame.coalesced = false;
+  frame.holder = Holder::pool;
+  frames_.push(&frame);
+}
 
 }  // namespace vethd

@@ -60,7 +60,7 @@ Wsum csum_copy(std::byte* to, const std::byte* from, std::size_t bytes) {
 
 Wsum pseudo_header_sum(const std::byte* data, const Headers& headers, std::uint32_t l4_bytes) {
   const std::byte* const ip = data + headers.l3;
-  const Wsum addresses = headers.ipv6 ? csum_partial(ip + 8, 32) : csum_partial(ip + 12, 8);
+  const Wsum addresses = headers.ipv6 ? csum_partial(ip + 8, 32) : load(ip + 12, kWordBytes);
   return csum_add(addresses,
                   csum_add(csum_of(headers.tcp ? kIpProtoTcp : kIpProtoUdp), csum_of(l4_bytes)));
 }

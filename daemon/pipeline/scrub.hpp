@@ -44,6 +44,7 @@ inline void skb_scrub_packet(const Rules& rules, FrameMeta& meta, bool xnet, Cou
 /// Emulates  include/linux/netdevice.h: ____dev_forward_skb(), from the scrub on.
 inline void scrub(const Rules& rules, Path& path, FrameMeta& meta) {
   if (broken(Stage::scrub)) meta = FrameMeta{};
+  if (!meta.carries_anything()) return;
   const bool xnet = path.dev.netns != path.peer.netns;
   skb_scrub_packet(rules, meta, rules.scrubs_as_xnet || xnet, path.counters);
   clear(meta.priority, path.counters.priority_cleared);

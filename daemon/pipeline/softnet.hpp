@@ -73,6 +73,7 @@ class SoftnetData {
   [[nodiscard]] Machine& machine() const { return machine_; }
   [[nodiscard]] CpuId cpu() const { return cpu_; }
   [[nodiscard]] const Sysctls& sysctls() const { return sysctls_; }
+  [[nodiscard]] bool has_flow_limit() const { return flow_limit_ != nullptr; }
   [[nodiscard]] SockFlowTable* sock_flow_table() const { return sock_flow_table_.get(); }
 
   /// New settings, between rounds; each CPU has its own copy, so that control can replace them one
@@ -84,6 +85,9 @@ class SoftnetData {
   /// Puts the frame on this CPU's own input_pkt_queue. The kernel drops on "longer than", not "as
   /// long as": max + 1 frames fit. Not queued: the frame is still in the caller's hand.
   Enqueue enqueue_to_backlog(Frame& frame, const std::byte* data, const Device& peer);
+  /// The same for frames in a row, to a device that is running, where there is no flow limit: as
+  /// many of the first as there is room for; returns how many. The rest is refused, and stays.
+  std::size_t enqueue_to_backlog(FrameList& frames);
   /// The same for the CPU that RPS chose; called on the sending CPU's softnet_data.
   Enqueue enqueue_to_backlog(Frame& frame, const std::byte* data, const Device& peer, CpuId target,
                              RpsDevFlow* flow, Outside& outside);
@@ -162,6 +166,7 @@ class SoftnetData {
   bool skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen);
   Enqueue refuse_not_running(Frame& frame, const std::byte* data, SoftnetData& target);
   void enqueue_here(Frame& frame);
+  void napi_schedule_backlog();
   std::int32_t process_backlog(std::int32_t quota, RxContext& context);
   std::int32_t napi_poll(Napi& napi, NapiList& repoll, RxContext& context);
   void net_rps_action(Outside& outside);
@@ -230,13 +235,17 @@ inline SoftnetData::Enqueue SoftnetData::reserve(Frame& frame, const std::byte* 
   return full ? Enqueue::cpu_backlog : Enqueue::flow_limit;
 }
 
-inline void SoftnetData::enqueue_here(Frame& frame) {
-  input_pkt_queue_.push(frame);
-  // napi_schedule_rps() on this CPU. Whoever set SCHED before has the poll listed, or will.
+inline void SoftnetData::napi_schedule_backlog() {
+  // Whoever set SCHED before has the poll listed, or will.
   if (!backlog_listed_ && backlog_.schedule_prep()) {
     backlog_listed_ = true;
     napi_schedule(backlog_);
   }
+}
+
+inline void SoftnetData::enqueue_here(Frame& frame) {
+  input_pkt_queue_.push(frame);
+  napi_schedule_backlog();
 }
 
 inline SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const std::byte* data,
@@ -247,6 +256,26 @@ inline SoftnetData::Enqueue SoftnetData::enqueue_to_backlog(Frame& frame, const 
   const Enqueue enqueue = reserve(frame, data, *this, tail);
   if (enqueue == Enqueue::queued) enqueue_here(frame);
   return enqueue;
+}
+
+inline std::size_t SoftnetData::enqueue_to_backlog(FrameList& frames) {
+  // As reserve() does for one.
+  const std::uint64_t longest =
+      std::uint64_t{static_cast<std::uint32_t>(sysctls().netdev_max_backlog)} + 1;
+  const std::uint64_t wanted = frames.size();
+  const std::uint64_t qlen =
+      qlen_of(qlen_tail_.fetch_add(wanted * kOneAccepted, std::memory_order_relaxed));
+  std::uint64_t accepted = wanted;
+  if (qlen + wanted > longest && !broken(Stage::enqueue_to_backlog)) [[unlikely]] {
+    accepted = qlen < longest ? longest - qlen : 0;
+    const std::uint64_t refused = wanted - accepted;
+    qlen_tail_.fetch_sub(refused * kOneAccepted, std::memory_order_relaxed);
+    dropped_.fetch_add(refused, std::memory_order_relaxed);
+    if (accepted == 0) return 0;
+  }
+  input_pkt_queue_.splice(frames, accepted);
+  napi_schedule_backlog();
+  return accepted;
 }
 
 }  // namespace vethd

@@ -63,6 +63,12 @@ bool finish_checksum(Frame& frame, const Arena& arena) {
 }
 
 void validate_xmit(FrameList& leaving, FramePool& pool, Counters& counters, FrameList& spent) {
+  unsigned unfinished = 0;
+  leaving.for_each([&](const Frame& frame) {
+    unfinished |= frame.meta.gso_type;
+    unfinished |= static_cast<unsigned>(frame.meta.ip_summed == IpSummed::partial);
+  });
+  if (unfinished == 0) return;
   FrameList frames(Holder::transmit);
   frames.splice(leaving);
   while (Frame* frame = frames.pop()) {  // ends: what is split is plain

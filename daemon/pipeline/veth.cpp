@@ -26,8 +26,20 @@ VethRq* napi_queue(const Path& path, const Rules& rules, const Frame& frame,
   return path.rq[queue].get();
 }
 
-/// Emulates  net/core/dev.c: __dev_forward_skb(), ____dev_forward_skb(): the tests.
-bool is_forwardable(Path& path, const Frame& frame) {
+/// What is the same for all frames of a path until control says otherwise.
+struct Crossing {
+  explicit Crossing(const Path& path)
+      : rules(path.softnet->machine().rules),
+        records_flows(path.softnet->sock_flow_table() != nullptr),
+        marks(path.dev.mark != 0 || path.dev.priority != 0 || path.dev.classid != 0) {}
+
+  const Rules& rules;
+  bool records_flows;
+  bool marks;
+};
+
+/// Emulates  net/core/dev.c: ____dev_forward_skb(): the tests.
+inline bool is_forwardable(Path& path, const Frame& frame) {
   if (!path.peer.running) {
     ++path.counters.drop_receiver_down;
     return false;
@@ -36,6 +48,29 @@ bool is_forwardable(Path& path, const Frame& frame) {
     ++path.counters.drop_not_forwardable;
     return false;
   }
+  return true;
+}
+
+/// From the sending device to the receiving one, up to the choice of a queue. False: dropped, and
+/// counted.
+///
+/// Emulates  net/core/dev.c: __dev_forward_skb().
+inline bool dev_forward_skb(Path& path, const Crossing& crossing, Frame& frame,
+                            const std::byte* data) {
+  if (frame.len < kEthHeaderBytes) {
+    ++path.counters.drop_length;
+    return false;
+  }
+  if (crossing.records_flows) sock_rps_record_flow(path, frame, data);
+  if (crossing.marks) {
+    frame.meta.mark = path.dev.mark;
+    frame.meta.priority = path.dev.priority;
+    frame.meta.classid = path.dev.classid;
+  }
+  if (!is_forwardable(path, frame)) return false;
+  scrub(crossing.rules, path, frame.meta);
+  eth_type_trans(crossing.rules, frame, data, path.peer);
+  skb_postpull_rcsum(frame.meta);
   return true;
 }
 
@@ -85,7 +120,8 @@ bool napi_enabled(const Rules& rules, const Device& peer) {
 }
 
 Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
-  const Rules& rules = path.softnet->machine().rules;
+  const Crossing crossing(path);
+  const Rules& rules = crossing.rules;
   VethRq* const rq = path.rq.empty() ? nullptr : napi_queue(path, rules, frame, data);
   if (rq != nullptr && rules.tx_stops_on_full_ring && path.dev.has_qdisc && rq->full()) {
     // The kernel finds out after the forward tests, which a frame passes again when it is sent
@@ -98,22 +134,37 @@ Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside
 
   ++path.counters.rx_frames;
   path.counters.rx_bytes += frame.len;
-  if (frame.len < kEthHeaderBytes) {
-    ++path.counters.drop_length;
-    return Xmit::dropped;
-  }
-  sock_rps_record_flow(path, frame, data);
-  frame.meta.mark = path.dev.mark;
-  frame.meta.priority = path.dev.priority;
-  frame.meta.classid = path.dev.classid;
-
-  if (!is_forwardable(path, frame)) return Xmit::dropped;
-  scrub(rules, path, frame.meta);
-  eth_type_trans(rules, frame, data, path.peer);
-  skb_postpull_rcsum(frame.meta);
+  if (!dev_forward_skb(path, crossing, frame, data)) return Xmit::dropped;
   const bool taken =
       rq == nullptr ? netif_rx(path, frame, data, outside) : veth_xdp_rx(path, *rq, frame);
   return taken ? Xmit::queued : Xmit::dropped;
+}
+
+bool takes_lists(const Path& path) {
+  return path.rq.empty() && !has_rps(path) && !path.softnet->has_flow_limit();
+}
+
+void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& outside) {
+  const Crossing crossing(path);
+  std::uint64_t bytes = 0;
+  std::uint64_t dropped_bytes = 0;
+  path.counters.rx_frames += frames.size();
+  const auto drop = [&](Frame& frame) {
+    dropped_bytes += frame.len;
+    outside.release(frame);
+  };
+  frames.take_if(
+      [&](Frame& frame) {
+        bytes += frame.len;
+        return !dev_forward_skb(path, crossing, frame, arena.bytes_of(frame));
+      },
+      drop);
+  path.counters.rx_bytes += bytes;
+  if (frames.empty()) return;
+  path.counters.netif_rx_frames += path.softnet->enqueue_to_backlog(frames);
+  path.counters.drop_cpu_backlog += frames.size();
+  frames.drain(drop);
+  path.counters.netif_rx_bytes += bytes - dropped_bytes;
 }
 
 }  // namespace vethd

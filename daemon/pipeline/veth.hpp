@@ -3,7 +3,8 @@
 // from there.
 #pragma once
 
-#include "daemon/frame/frame.hpp"
+#include "daemon/frame/arena.hpp"
+#include "daemon/frame/list.hpp"
 #include "daemon/pipeline/napi.hpp"
 #include "daemon/pipeline/path.hpp"
 #include "daemon/pipeline/softnet.hpp"
@@ -24,6 +25,14 @@ enum class Xmit : std::uint8_t {
 ///           ends here in all versions.
 /// Shape     data: the frame's bytes.
 Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside);
+
+/// Whether all frames of this path go to the backlog of this CPU, one like the other, so that they
+/// can be sent as a list.
+[[nodiscard]] bool takes_lists(const Path& path);
+
+/// veth_xmit() of each frame, in order, on a path that takes lists; what is dropped is released.
+/// Nothing else of this CPU can come between them, so what is the same for all is done once.
+void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& outside);
 
 /// Whether frames to this device can take the NAPI path at all: its queues poll.
 ///

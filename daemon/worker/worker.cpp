@@ -151,6 +151,11 @@ void Worker::receive() {
 }
 
 void Worker::forward_batch(Path& path, Endpoint& source) {
+  const bool one_by_one = path.softnet->machine().inline_arrival;
+  if (!one_by_one && takes_lists(path)) {
+    veth_xmit_list(path, received_, pool_.arena(), *this);
+    return;
+  }
   while (Frame* frame = received_.pop()) {
     switch (veth_xmit(path, *frame, pool_.arena().bytes_of(*frame), *this)) {
       case Xmit::queued:
@@ -162,7 +167,7 @@ void Worker::forward_batch(Path& path, Endpoint& source) {
         stop_queue(source, *frame);  // before the softirq, which may wake it
         break;
     }
-    if (path.softnet->machine().inline_arrival) path.softnet->do_softirq(context_);
+    if (one_by_one) path.softnet->do_softirq(context_);
   }
 }
 
@@ -200,50 +205,65 @@ void Worker::net_rx_action() {
 }
 
 void Worker::transmit() {
-  FrameList run(Holder::transmit);  // frames in a row for the same endpoint
-  Endpoint* target = nullptr;
-  while (Frame* frame = delivered_.pop()) {
-    const PortQueue& next = egress(*frame);
-    if (next.endpoint == nullptr) {
-      hand_on(*frame, next.owner);
-      continue;
-    }
-    if (target != nullptr && target != next.endpoint) transmit(run, *target);
-    target = next.endpoint;
-    run.push(*frame);
+  FrameList run(Holder::transmit);                   // frames in a row of the same path
+  while (const Frame* first = delivered_.front()) {  // ends: each takes one at least
+    const PathId path = first->path;
+    run.splice_while(delivered_, [path](const Frame& frame) { return frame.path == path; });
+    transmit(egress(path), run);
   }
-  if (target != nullptr) transmit(run, *target);
 }
 
-void Worker::transmit(FrameList& run, Endpoint& target) {
+void Worker::transmit(const PortSide& side, FrameList& frames) {
+  if (side.queues.size() == 1) {
+    transmit(side.queues.front(), frames);
+    return;
+  }
+  FrameList run(Holder::transmit);  // of those, for the same queue
+  const PortQueue* target = nullptr;
+  while (Frame* frame = frames.pop()) {
+    const PortQueue& next = egress(side, *frame);
+    if (target != nullptr && target != &next) transmit(*target, run);
+    target = &next;
+    run.push(*frame);
+  }
+  if (target != nullptr) transmit(*target, run);
+}
+
+void Worker::transmit(const PortQueue& queue, FrameList& run) {
+  if (queue.endpoint == nullptr) {
+    run.drain([&](Frame& frame) { hand_on(frame, queue.owner); });
+    return;
+  }
   Path& path = *paths_[run.front()->path.value];
   if (path.peer.plain_frames) {
     FrameList spent(Holder::transmit);
     validate_xmit(run, pool_, path.counters, spent);
-    while (Frame* frame = spent.pop()) release(*frame);
+    spent.drain([this](Frame& frame) { release(frame); });
   } else {
     coalesce(run, path.peer, pool_.arena());
   }
-  target.transmit(run);
+  queue.endpoint->transmit(run);
 }
 
-const Worker::PortQueue& Worker::egress(const Frame& frame) {
-  const Side entry = entry_of(frame.path);
-  const auto side = static_cast<std::size_t>(broken(Stage::delivery) ? entry : peer_of(entry));
-  const Port& port = ports_[pair_of(frame.path).value];
-  const auto& queues = port.queues[side];
-  if (queues.size() == 1) return queues.front();
+const Worker::PortSide& Worker::egress(PathId path) const {
+  const Side entry = entry_of(path);
+  const Side side = broken(Stage::delivery) ? entry : peer_of(entry);
+  return ports_[pair_of(path).value].sides[index_of(side)];
+}
+
+const Worker::PortQueue& Worker::egress(const PortSide& side, const Frame& frame) const {
   // Where only the owner may write, its own queue saves the way: the backlog has put all of a flow
   // on one CPU.
-  if (!port.shared[side])
-    for (const PortQueue& queue : queues)
+  if (!side.shared)
+    for (const PortQueue& queue : side.queues)
       if (queue.endpoint != nullptr) return queue;
   // A TAP learns from what is written: the reverse flow leaves by the queue its last frame came in
   // by. A symmetric hash keeps both directions of a flow on one queue.
   const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.linear_bytes(),
                                      FlowLabel::ignored, kRules618);
   const HashKey& key = paths_[frame.path.value]->softnet->machine().hash_key;
-  return queues[reciprocal_scale(hash_flow(keys, key), static_cast<std::uint32_t>(queues.size()))];
+  const auto queues = static_cast<std::uint32_t>(side.queues.size());
+  return side.queues[reciprocal_scale(hash_flow(keys, key), queues)];
 }
 
 /// To the one worker that may write it, which then does what transmit() does here.
@@ -288,49 +308,16 @@ void Worker::hand_over(Frame& frame, CpuId target) {
 }
 
 void Worker::settle() {
-  FrameList& written = io_.written();
-  while (Frame* frame = written.pop()) {
-    Counters& counters = paths_[frame->path.value]->counters;
-    const std::uint32_t frames = frame->frames();
-    switch (frame->write_error) {
-      case 0:
-        counters.tx_frames += frames;
-        counters.tx_bytes += frame->bytes();
-        counters.tx_coalesced += frames - 1;
-        break;
-      case EIO:
-        counters.drop_write_eio += frames;
-        break;
-      case EINVAL:
-        counters.drop_write_einval += frames;
-        break;
-      case ENOBUFS:
-        counters.drop_write_enobufs += frames;
-        break;
-      case ENOMEM:
-        counters.drop_write_enomem += frames;
-        break;
-      case EBADFD:
-        counters.drop_write_ebadfd += frames;
-        break;
-      case EAGAIN:
-        counters.drop_write_eagain += frames;
-        break;
-      case ENOSPC:
-        counters.drop_tx_ring_full += frames;
-        break;
-      case EMSGSIZE:
-        counters.drop_too_long += frames;
-        break;
-      case ECANCELED:
-        counters.drop_removed += frames;
-        break;
-      default:
-        counters.drop_write_other += frames;
-        break;
+  io_.written().drain([this](Frame& frame) {
+    Counters& counters = paths_[frame.path.value]->counters;
+    if (frame.write_error == 0 && !frame.coalesced) [[likely]] {
+      ++counters.tx_frames;
+      counters.tx_bytes += frame.len;
+    } else {
+      count_ended(frame, counters);
     }
-    release(*frame);
-  }
+    release(frame);
+  });
   for (const PathId path : io_.paused()) ++paths_[path.value]->counters.rx_no_buffer;
   io_.paused().clear();
   for (const EndpointFailure& failure : io_.failures()) control_.notice({cpu_, failure});
@@ -340,11 +327,48 @@ void Worker::settle() {
   if (!removals_.empty()) finish_removals();
 }
 
-void Worker::release(Frame& frame) {
-  if (frame.home == cpu_.value) {
-    pool_.release(frame);
-    return;
+void Worker::count_ended(const Frame& frame, Counters& counters) {
+  const std::uint32_t frames = frame.frames();
+  switch (frame.write_error) {
+    case 0:
+      counters.tx_frames += frames;
+      counters.tx_bytes += frame.bytes();
+      counters.tx_coalesced += frames - 1;
+      break;
+    case EIO:
+      counters.drop_write_eio += frames;
+      break;
+    case EINVAL:
+      counters.drop_write_einval += frames;
+      break;
+    case ENOBUFS:
+      counters.drop_write_enobufs += frames;
+      break;
+    case ENOMEM:
+      counters.drop_write_enomem += frames;
+      break;
+    case EBADFD:
+      counters.drop_write_ebadfd += frames;
+      break;
+    case EAGAIN:
+      counters.drop_write_eagain += frames;
+      break;
+    case ENOSPC:
+      counters.drop_tx_ring_full += frames;
+      break;
+    case EMSGSIZE:
+      counters.drop_too_long += frames;
+      break;
+    case ECANCELED:
+      counters.drop_removed += frames;
+      break;
+    default:
+      counters.drop_write_other += frames;
+      break;
   }
+}
+
+void Worker::send_home(Frame& frame) {
   frame.holder = Holder::homeward;
   invariant(exchange_.homeward(cpu_, {frame.home}).push(&frame), "a lane has room for every frame");
   sent_home_to_[frame.home] = true;

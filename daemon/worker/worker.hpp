@@ -77,18 +77,24 @@ class Worker final : private Outside {
   void settle();
 
   void forward_batch(Path& path, Endpoint& source);
-  void transmit(FrameList& run, Endpoint& target);
   void stop_queue(Endpoint& source, Frame& frame);
+  static void count_ended(const Frame& frame, Counters& counters);
   void park(FrameList& queue);
   void park(Frame& frame);
   void hand_on(Frame& frame, CpuId owner);
+  void send_home(Frame& frame);
   void wake_told();
 
   // Outside: what the path cannot reach.
   void hand_over(Frame& frame, CpuId target) override;
   void send_ipi(CpuId target) override { io_.wake(target); }
   void wake_queue(PathId path, QueueId queue) override;
-  void release(Frame& frame) override;
+  void release(Frame& frame) override {
+    if (frame.home == cpu_.value) [[likely]]
+      pool_.release(frame);
+    else
+      send_home(frame);
+  }
 
   // Between rounds: worker_mail.cpp.
   void handle(const AddPair& mail, std::uint64_t serial);
@@ -117,18 +123,24 @@ class Worker final : private Outside {
     Endpoint* endpoint = nullptr;  // nullptr: only its owner may write to it
     CpuId owner;                   // the worker that reads it
   };
+  struct PortSide {
+    std::vector<PortQueue> queues;
+    bool shared = true;  // every worker may write
+  };
   struct Port {
-    std::vector<PortQueue> queues[2];
-    bool shared[2] = {true, true};  // every worker may write
+    PortSide sides[2];
 
     template <class Visit>
     void for_each_endpoint(Visit&& visit) const {
-      for (const auto& side : queues)
-        for (const PortQueue& queue : side)
+      for (const PortSide& side : sides)
+        for (const PortQueue& queue : side.queues)
           if (queue.endpoint != nullptr) visit(*queue.endpoint);
     }
   };
-  const PortQueue& egress(const Frame& frame);
+  [[nodiscard]] const PortSide& egress(PathId path) const;
+  [[nodiscard]] const PortQueue& egress(const PortSide& side, const Frame& frame) const;
+  void transmit(const PortSide& side, FrameList& frames);
+  void transmit(const PortQueue& queue, FrameList& run);
 
   // Data path.
   CpuId cpu_;
@@ -139,7 +151,7 @@ class Worker final : private Outside {
   std::vector<std::unique_ptr<Path>> paths_;  // by PathId
   std::vector<Port> ports_;                   // by PairId
   std::vector<SoftnetData*> softnets_;        // by MachineId, of this CPU
-  FrameList received_{Holder::received};
+  FrameList received_{Holder::endpoint};
   FrameList delivered_{Holder::transmit};
   RxContext context_;
   std::vector<Endpoint*> stopped_queues_;  // not read until veth_poll() wakes them

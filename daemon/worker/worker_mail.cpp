@@ -7,12 +7,6 @@
 #include "daemon/worker/worker.hpp"
 
 namespace vethd {
-namespace {
-
-constexpr std::size_t index_of(Side side) { return static_cast<std::size_t>(side); }
-
-}  // namespace
-
 void Worker::take_mail() {
   for (std::size_t i = 0; i < kMailboxMails; ++i) {
     const auto mail = mailbox_.pop();
@@ -37,14 +31,14 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
   make_path(path_from(mail.pair, Side::b), mail.b, mail.a, softnet);
   for (const EndpointSetup& setup : mail.endpoints) {
     const std::size_t side = index_of(entry_of(setup.path));
-    ports_[pair].shared[side] = setup.shared;
+    ports_[pair].sides[side].shared = setup.shared;
     PortQueue queue{.endpoint = nullptr, .owner = setup.owner};
     if (setup.shared || setup.reads) {
       auto endpoint = io_.attach(setup);
       if (!endpoint) return answer(serial, pass(std::move(endpoint)));
       queue.endpoint = *endpoint;
     }
-    ports_[pair].queues[side].push_back(queue);
+    ports_[pair].sides[side].queues.push_back(queue);
   }
   for (const Side from : {Side::a, Side::b}) fit_queues(*paths_[path_from(mail.pair, from).value]);
   answer(serial);
@@ -64,7 +58,7 @@ void Worker::make_path(PathId id, const Device& dev, const Device& peer, Softnet
 void Worker::fit_queues(Path& path) {
   const std::size_t queues = path.peer.real_num_rx_queues;
   // Queue i of both ends is this worker's, or neither.
-  const auto& sources = ports_[pair_of(path.id).value].queues[index_of(entry_of(path.id))];
+  const auto& sources = ports_[pair_of(path.id).value].sides[index_of(entry_of(path.id))].queues;
   if (path.peer.rps_flow_cnt == 0) {
     path.rps_flow_tables.clear();
   } else {
@@ -180,10 +174,11 @@ void Worker::finish_removals() {
     const Port& port = ports_[removal.pair.value];
     bool quiet = removal.whole || !polls_something(removal.pair);
     port.for_each_endpoint([&](Endpoint& endpoint) { quiet = quiet && io_.is_quiet(endpoint); });
-    io_.pending().for_each([&](const Frame& frame) {
+    io_.for_each_pending([&](const Frame& frame) {
       // A socket's rings may never move again; what is in them comes back when it is closed.
       const std::size_t to = index_of(peer_of(entry_of(frame.path)));
-      if (removal.whole && pair_of(frame.path) == removal.pair && port.shared[to]) quiet = false;
+      if (removal.whole && pair_of(frame.path) == removal.pair && port.sides[to].shared)
+        quiet = false;
     });
     if (!quiet) return false;
     if (removal.whole)
@@ -229,7 +224,7 @@ void Worker::begin_cut() {
   }
   delivered_.for_each([&](const Frame& frame) { ++at(frame).transmit; });
   const auto in_write = [&](const Frame& frame) { at(frame).pending_write += frame.frames(); };
-  io_.pending().for_each(in_write);
+  io_.for_each_pending(in_write);
   io_.written().for_each(in_write);
   share->worker = counters_;
   share->worker.frames_free = pool_.free_frames();

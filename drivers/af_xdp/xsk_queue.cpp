@@ -31,8 +31,8 @@ XskQueue::XskQueue(UringShared& io, const EndpointSetup& setup, std::uint16_t fi
                    std::uint32_t serial)
     : UringQueue(io, setup, file_slot, serial),
       xsk_(*setup.xsk),
-      sent_(io.pool.arena().plan().bytes() / kChunkBytes, nullptr),
-      lent_(sent_.size(), false) {
+      sent_(io.pool.arena().plan()),
+      lent_(io.pool.arena().plan().bytes() / kChunkBytes, 0) {
   fill();
 }
 
@@ -77,45 +77,69 @@ void XskQueue::complete(const Completion& completion, const io_uring_cqe& cqe) {
 
 bool XskQueue::collect() {
   if (abandoned_) return false;
-  std::size_t seen = xsk_.complete(kCompleteBatch, [this](FrameAddr addr) {
-    Frame* const frame = std::exchange(sent_[page_of(addr)], nullptr);
-    if (frame != nullptr) end(*frame, 0);
-  });
-  if (reading_ && arrived().size() < kCollectBatch)
-    seen += xsk_.receive(kCollectBatch, [this](FrameAddr addr, std::uint32_t len, bool continues) {
-      receive(addr, len, continues);
-    });
+  std::size_t seen = complete();
+  if (reading_ && arrived().size() < kCollectBatch) seen += receive();
   return seen != 0;
 }
 
-void XskQueue::receive(FrameAddr addr, std::uint32_t len, bool continues) {
-  lent_[page_of(addr)] = false;
-  Frame& piece = io_.pool.wrap_chunk(addr, len);
-  if (assembling_ == nullptr) {
-    piece.path = path();
-    piece.meta.queue_mapping = queue().value;
-    assembling_ = &piece;
-  } else {
-    chain(*assembling_, piece, 0);
-  }
-  if (continues) return;
+std::size_t XskQueue::complete() {
+  FrameList sent(Holder::written);
+  const std::size_t seen = xsk_.complete(kCompleteBatch, [&](FrameAddr addr) {
+    Frame* const frame = sent_.take(addr);
+    if (frame == nullptr) return;
+    frame->write_error = 0;
+    sent.push(*frame);
+  });
+  io_.written.splice(sent);
+  return seen;
+}
+
+std::size_t XskQueue::receive() {
+  FrameList received(Holder::endpoint);
+  const std::size_t seen =
+      xsk_.receive(kCollectBatch, [&](FrameAddr addr, std::uint32_t len, bool continues) {
+        if (continues || assembling_ != nullptr) [[unlikely]]
+          return receive_piece(addr, len, continues, received);
+        received.push(take(addr, len));
+      });
+  if (received.empty()) return seen;
   if (!has_arrivals()) io_.ready.push_back(this);
-  arrived().push(*std::exchange(assembling_, nullptr));
+  arrived().splice(received);
+  return seen;
+}
+
+inline Frame& XskQueue::take(FrameAddr addr, std::uint32_t len) {
+  lent_[addr.value / kChunkBytes] = 0;
+  Frame& frame = io_.pool.wrap_chunk(addr, len);
+  frame.path = path();
+  frame.meta.queue_mapping = queue().value;
+  return frame;
+}
+
+void XskQueue::receive_piece(FrameAddr addr, std::uint32_t len, bool continues,
+                             FrameList& received) {
+  Frame& piece = take(addr, len);
+  if (assembling_ == nullptr)
+    assembling_ = &piece;
+  else
+    chain(*assembling_, piece, 0);
+  if (!continues) received.push(*std::exchange(assembling_, nullptr));
 }
 
 void XskQueue::fill() {
   if (abandoned_) return;
-  std::size_t room = xsk_.fill_room();
-  const bool wanted = room != 0;
-  for (; room > 0 && io_.pool.has_chunk(); --room) {
-    const FrameAddr chunk = io_.pool.take_empty_chunk();
-    lent_[page_of(chunk)] = true;
+  const std::size_t room = xsk_.fill_room();
+  if (room == 0) return;
+  FramePool& pool = io_.pool;
+  const std::size_t chunks = std::min(room, pool.free_chunks());
+  for (std::size_t i = 0; i < chunks; ++i) {
+    const FrameAddr chunk = pool.take_empty_chunk();
+    lent_[chunk.value / kChunkBytes] = 1;
     xsk_.fill(chunk);
   }
-  if (!wanted) return;
   xsk_.publish_fill();
   // Frames that come home make it whole again: wake_told() of whoever sends them.
-  if (room > 0 && std::ranges::find(io_.starved, this) == io_.starved.end())
+  if (chunks < room && std::ranges::find(io_.starved, this) == io_.starved.end())
     io_.starved.push_back(this);
   if (!xsk_.fill_needs_wakeup()) return;
   io_uring_sqe& sqe = next_sqe();
@@ -125,52 +149,50 @@ void XskQueue::fill() {
 }
 
 void XskQueue::transmit(FrameList& frames) {
-  bool published = false;
-  while (Frame* frame = frames.pop()) {
-    io_.pending.push(*frame);
-    ++unfinished_;
-    const std::uint32_t needed = descriptors(*frame);
-    if (abandoned_) {
-      end(*frame, ECANCELED);
-    } else if (needed > 1 && (!xsk_.multi_buffer() || needed > kMaxDescriptors)) {
-      end(*frame, EMSGSIZE);
-    } else if (xsk_.send_room() < needed) {
-      end(*frame, ENOSPC);
-    } else {
-      send(*frame, needed);
-      published = true;
-    }
+  if (abandoned_) {
+    frames.drain([this](Frame& frame) { end(frame, ECANCELED); });
+    return;
   }
-  if (!published) return;
+  const std::size_t before = xsk_.send_room();
+  std::size_t room = before;
+  frames.drain([&](Frame& frame) {
+    const bool in_one_chunk =
+        frame.frag_list == nullptr && frame.addr.value % kChunkBytes + frame.len <= kChunkBytes;
+    if (!in_one_chunk) [[unlikely]]
+      return transmit_pieces(frame, room);
+    if (room == 0) return end(frame, ENOSPC);
+    --room;
+    xsk_.send(frame.addr, frame.len, /*continues=*/false);
+    sent_.push(frame, {frame.addr.value + frame.len});
+  });
+  if (room == before) return;
   xsk_.publish_send();
   if (xsk_.send_needs_wakeup()) kick();
 }
 
 /// A descriptor may not cross the end of a chunk; a landing buffer is several in a row.
-std::uint32_t XskQueue::descriptors(const Frame& frame) const {
+void XskQueue::transmit_pieces(Frame& frame, std::size_t& room) {
   const auto of = [](FrameAddr addr, std::uint32_t len) {
     return static_cast<std::uint32_t>((addr.value % kChunkBytes + len + kChunkBytes - 1) /
                                       kChunkBytes);
   };
-  std::uint32_t count = of(frame.addr, frame.linear_bytes());
+  std::uint32_t needed = of(frame.addr, frame.linear_bytes());
   for (const Frame* piece = frame.frag_list; piece != nullptr; piece = piece->next)
-    count += of(piece->addr, piece->len);
-  return count;
-}
+    needed += of(piece->addr, piece->len);
+  if (!xsk_.multi_buffer() || needed > kMaxDescriptors) return end(frame, EMSGSIZE);
+  if (room < needed) return end(frame, ENOSPC);
+  room -= needed;
 
-void XskQueue::send(Frame& frame, std::uint32_t descriptors) {
   FrameAddr last = frame.addr;
   std::uint32_t last_len = frame.linear_bytes();
-  send_piece(last, last_len, descriptors);
+  send_piece(last, last_len, needed);
   for (const Frame* piece = frame.frag_list; piece != nullptr; piece = piece->next) {
     last = piece->addr;
     last_len = piece->len;
-    send_piece(last, last_len, descriptors);
+    send_piece(last, last_len, needed);
   }
-  invariant(descriptors == 0, "a frame is sent whole");
-  Frame*& here = sent_[page_of({last.value + last_len - 1})];
-  invariant(here == nullptr, "a frame is sent once");
-  here = &frame;
+  invariant(needed == 0, "a frame is sent whole");
+  sent_.push(frame, {last.value + last_len});
 }
 
 void XskQueue::send_piece(FrameAddr addr, std::uint32_t len, std::uint32_t& left) {
@@ -198,9 +220,7 @@ void XskQueue::kick_again() {
 }
 
 void XskQueue::end(Frame& frame, int error) {
-  --unfinished_;
   frame.write_error = error;
-  io_.pending.remove(frame);
   io_.written.push(frame);
 }
 
@@ -212,10 +232,9 @@ void XskQueue::abandon() {
 }
 
 void XskQueue::reclaim() {
-  for (Frame*& frame : sent_)
-    if (frame != nullptr) end(*std::exchange(frame, nullptr), ECANCELED);
+  sent_.drain([this](Frame& frame) { end(frame, ECANCELED); });
   for (std::size_t page = 0; page < lent_.size(); ++page)
-    if (lent_[page]) io_.pool.return_chunk({page * kChunkBytes});
+    if (lent_[page] != 0) io_.pool.return_chunk({page * kChunkBytes});
   if (assembling_ != nullptr) io_.pool.release(*std::exchange(assembling_, nullptr));
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "drivers/af_xdp/sent_frames.hpp"
 #include "drivers/uring/queue.hpp"
 #include "xdp/xsk.hpp"
 
@@ -36,7 +37,9 @@ class XskQueue final : public UringQueue {
   [[nodiscard]] bool has_received() const { return reading_ && xsk_.has_received(); }
   /// Frames given to the kernel whose end is not known: nothing wakes the worker when they are
   /// done.
-  [[nodiscard]] bool has_unfinished() const { return unfinished_ != 0 && !abandoned_; }
+  [[nodiscard]] bool has_unfinished() const { return sent_.size() != 0 && !abandoned_; }
+  /// Those frames.
+  [[nodiscard]] const SentFrames& sent() const { return sent_; }
   /// Rings -> arrived, written. Whether there was anything.
   bool collect();
   /// Gives the kernel chunks to receive into.
@@ -47,23 +50,25 @@ class XskQueue final : public UringQueue {
  private:
   void arm();
   void kick();
-  void receive(FrameAddr addr, std::uint32_t len, bool continues);
-  void end(Frame& frame, int error);
-  [[nodiscard]] std::uint32_t descriptors(const Frame& frame) const;
-  void send(Frame& frame, std::uint32_t descriptors);
+  std::size_t complete();
+  std::size_t receive();
+  Frame& take(FrameAddr addr, std::uint32_t len);
+  [[gnu::noinline]] void receive_piece(FrameAddr addr, std::uint32_t len, bool continues,
+                                       FrameList& received);
+  [[gnu::noinline]] void transmit_pieces(Frame& frame, std::size_t& room);
   void send_piece(FrameAddr addr, std::uint32_t len, std::uint32_t& left);
-  [[nodiscard]] static std::size_t page_of(FrameAddr addr) { return addr.value / kChunkBytes; }
+  void end(Frame& frame, int error);
 
   Xsk& xsk_;
   bool reading_ = false;
   bool polling_ = false;  // a poll is armed
   bool abandoned_ = false;
-  std::uint32_t kicks_ = 0;       // in flight
-  std::uint32_t unfinished_ = 0;  // frames
-  Frame* assembling_ = nullptr;   // a frame of several descriptors, until its last
-  // By page of the arena. A frame is known by the page its last byte is in.
-  std::vector<Frame*> sent_;
-  std::vector<bool> lent_;  // chunks the kernel may receive into
+  std::uint32_t kicks_ = 0;      // in flight
+  Frame* assembling_ = nullptr;  // a frame of several descriptors, until its last
+  SentFrames sent_;
+  // By page of the arena: whether the kernel may receive into it. Not of bytes, which could alias
+  // anything and cost every frame a dozen loads.
+  std::vector<std::uint16_t> lent_;
 };
 
 }  // namespace vethd

@@ -58,7 +58,9 @@ class MemoryIo final : public Io {
   bool wait(bool block) override;
   std::vector<Endpoint*>& ready() override { return ready_; }
   FrameList& written() override { return written_; }
-  [[nodiscard]] const FrameList& pending() const override { return pending_; }
+  void for_each_pending(const std::function<void(const Frame&)>& visit) const override {
+    pending_.for_each(visit);
+  }
   bool take_wake() override { return std::exchange(woken_, false); }
   void refill() override;
   [[nodiscard]] bool is_starved() const override;

@@ -22,7 +22,7 @@ struct UringShared {
   bool multishot;  // reads that stay armed
   Pieces pieces;
   FrameList written{Holder::written};
-  FrameList pending{Holder::pending_write};
+  FrameList pending{Holder::pending_write};  // with an operation of their own
   std::vector<Endpoint*> ready;
   std::vector<UringQueue*> starved;  // would read, and have no buffer to read into
   std::vector<PathId> paused;

@@ -115,6 +115,11 @@ void UringIo::complete_write(const Completion& completion, const io_uring_cqe& c
   shared_.written.push(frame);
 }
 
+void UringIo::for_each_pending(const std::function<void(const Frame&)>& visit) const {
+  shared_.pending.for_each(visit);
+  for (const XskQueue* socket : sockets_) socket->sent().for_each(visit);
+}
+
 bool UringIo::has_received() const {
   return std::ranges::any_of(sockets_,
                              [](const XskQueue* socket) { return socket->has_received(); });

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -35,7 +36,7 @@ class UringIo final : public Io {
   }
   std::vector<Endpoint*>& ready() override { return shared_.ready; }
   FrameList& written() override { return shared_.written; }
-  [[nodiscard]] const FrameList& pending() const override { return shared_.pending; }
+  void for_each_pending(const std::function<void(const Frame&)>& visit) const override;
   bool take_wake() override { return std::exchange(woken_, false); }
   void refill() override;
   [[nodiscard]] bool is_starved() const override { return !shared_.starved.empty(); }

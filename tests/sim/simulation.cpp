@@ -19,8 +19,6 @@ constexpr std::uint64_t kDrainSteps = 500'000;  // far more than any backlog nee
 constexpr std::uint32_t kStallSteps = 60;
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
-constexpr std::size_t index_of(Side side) { return static_cast<std::size_t>(side); }
-
 Arena make_arena(const Parameters& parameters) {
   ArenaPlan plan;
   plan.workers = parameters.workers;
@@ -495,7 +493,7 @@ void Simulation::check_queues() {
     }
   for (const WorkerState& state : workers_) {
     state.io->for_each_arrived(in_list(Holder::endpoint));
-    state.io->pending().for_each(in_list(Holder::pending_write));
+    state.io->for_each_pending(in_list(Holder::pending_write));
     state.worker->for_each_rq([&](VethRq& rq) {
       std::size_t frames = 0;
       const auto count = [&](const Frame&) { ++frames; };
@@ -557,8 +555,7 @@ void Simulation::check_tables() {
           "a frame is in the list it names");
   check(held[static_cast<std::size_t>(Holder::handover)] == on_their_way_,
         "a frame on its way has its place in the backlog");
-  for (const Holder holder :
-       {Holder::in_hand, Holder::received, Holder::transmit, Holder::written, Holder::marker})
+  for (const Holder holder : {Holder::in_hand, Holder::transmit, Holder::written, Holder::marker})
     check(held[static_cast<std::size_t>(holder)] == 0, "nothing is left in hand after a round");
 }
 

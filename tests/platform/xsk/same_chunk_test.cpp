@@ -161,7 +161,7 @@ class SameChunk : public PlatformTest, public testing::WithParamInterface<Combin
         endpoint->arrived().for_each(
             [&](const Frame& frame) { arrived_[arena_.id_of(frame).value] = frame.addr; });
       workers_[cpu]->round();
-      ios_[cpu]->pending().for_each([&](const Frame& frame) {
+      ios_[cpu]->for_each_pending([&](const Frame& frame) {
         const auto from = arrived_.find(arena_.id_of(frame).value);
         ASSERT_NE(from, arrived_.end()) << "a frame leaves that did not arrive";
         EXPECT_EQ(frame.addr, from->second) << "it leaves from where it arrived";

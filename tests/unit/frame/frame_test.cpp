@@ -31,10 +31,10 @@ std::vector<Frame> frames_in_hand(std::size_t count) {
 
 TEST(FrameList, HandsOutOldestFirstAndNamesTheHolder) {
   auto frames = frames_in_hand(3);
-  FrameList list(Holder::received);
+  FrameList list(Holder::endpoint);
   for (Frame& frame : frames) list.push(frame);
   EXPECT_EQ(list.size(), 3U);
-  EXPECT_EQ(frames[1].holder, Holder::received);
+  EXPECT_EQ(frames[1].holder, Holder::endpoint);
   for (Frame& frame : frames) {
     EXPECT_EQ(list.pop(), &frame);
     EXPECT_EQ(frame.holder, Holder::in_hand);
@@ -46,7 +46,7 @@ TEST(FrameList, HandsOutOldestFirstAndNamesTheHolder) {
 TEST(FrameList, RemovesFromAnyPlaceAndKeepsTheOrderOfTheRest) {
   for (std::size_t gone = 0; gone < 3; ++gone) {
     auto frames = frames_in_hand(3);
-    FrameList list(Holder::received);
+    FrameList list(Holder::endpoint);
     for (Frame& frame : frames) list.push(frame);
     list.remove(frames[gone]);
     std::vector<const Frame*> rest;
@@ -95,9 +95,59 @@ TEST(FrameList, SplicesTheOldestAndLeavesTheRestInOrder) {
   }
 }
 
+TEST(FrameList, SplicesTheOldestOfTheSameHolderToo) {
+  for (std::size_t count = 0; count < 6; ++count) {
+    auto frames = frames_in_hand(5);
+    FrameList first(Holder::endpoint);
+    FrameList second(Holder::endpoint);
+    first.push(frames[0]);
+    for (std::size_t i = 1; i < 5; ++i) second.push(frames[i]);
+    const std::size_t taken = std::min<std::size_t>(count, 4);
+    EXPECT_EQ(first.splice(second, count), taken);
+    EXPECT_EQ(second.size(), 4 - taken);
+    for (std::size_t i = 0; i <= taken; ++i) EXPECT_EQ(first.pop(), &frames[i]);
+    EXPECT_TRUE(first.empty());
+    for (std::size_t i = taken + 1; i < 5; ++i) EXPECT_EQ(second.pop(), &frames[i]);
+    EXPECT_EQ(second.back(), nullptr);
+  }
+}
+
+TEST(FrameList, SplicesAsLongAsFramesMatch) {
+  for (std::size_t matching = 0; matching <= 4; ++matching) {
+    auto frames = frames_in_hand(4);
+    FrameList delivered(Holder::transmit);
+    FrameList run(Holder::transmit);
+    for (std::size_t i = 0; i < 4; ++i) {
+      frames[i].path = {i < matching ? 0U : 1U};
+      delivered.push(frames[i]);
+    }
+    run.splice_while(delivered, [](const Frame& frame) { return frame.path == PathId{0}; });
+    EXPECT_EQ(run.size(), matching);
+    EXPECT_EQ(delivered.size(), 4 - matching);
+    for (std::size_t i = 0; i < matching; ++i) EXPECT_EQ(run.pop(), &frames[i]);
+    for (std::size_t i = matching; i < 4; ++i) EXPECT_EQ(delivered.pop(), &frames[i]);
+    EXPECT_TRUE(run.empty() && delivered.empty());
+    EXPECT_EQ(delivered.back(), nullptr);
+  }
+}
+
+TEST(FrameList, DrainsOldestFirstIntoWhateverTakesThem) {
+  auto frames = frames_in_hand(3);
+  FrameList list(Holder::written);
+  FrameList other(Holder::transmit);
+  for (Frame& frame : frames) list.push(frame);
+  list.drain([&](Frame& frame) {
+    EXPECT_TRUE(list.empty()) << "it may be filled again meanwhile";
+    other.push(frame);
+  });
+  EXPECT_EQ(list.size(), 0U);
+  EXPECT_EQ(list.back(), nullptr);
+  EXPECT_EQ(order_of(other), (std::vector<const Frame*>{&frames[0], &frames[1], &frames[2]}));
+}
+
 TEST(FrameList, TakesOutEveryMatchAndLeavesTheRestInOrder) {
   auto frames = frames_in_hand(6);
-  FrameList list(Holder::received);
+  FrameList list(Holder::endpoint);
   for (std::uint32_t i = 0; i < 6; ++i) {
     frames[i].path = {i % 2};
     list.push(frames[i]);
@@ -114,7 +164,7 @@ TEST(FrameList, TakesOutEveryMatchAndLeavesTheRestInOrder) {
 
 TEST(FrameListDeathTest, RefusesAFrameThatSomebodyElseHolds) {
   auto frames = frames_in_hand(1);
-  FrameList first(Holder::received);
+  FrameList first(Holder::endpoint);
   FrameList second(Holder::transmit);
   first.push(frames[0]);
   EXPECT_DEATH(second.push(frames[0]), "a frame has one holder");
@@ -225,7 +275,7 @@ TEST_F(PoolDeathTest, AbortsOnADoubleFree) {
 
 TEST_F(PoolDeathTest, AbortsOnAFrameThatAQueueHolds) {
   Frame* frame = pool_.take_chunk();
-  FrameList list(Holder::received);
+  FrameList list(Holder::endpoint);
   list.push(*frame);
   EXPECT_DEATH(pool_.release(*frame), "a frame is freed once");
 }

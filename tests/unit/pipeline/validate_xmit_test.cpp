@@ -163,7 +163,7 @@ TEST_F(ValidateXmit, DropsWhatCannotBeFinishedAndSaysWhy) {
 
 TEST_F(ValidateXmit, AccountsForSegmentsTheArenaHasNoChunkFor) {
   put(super_frame({}, 10000, 1000));
-  FrameList taken(Holder::received);
+  FrameList taken(Holder::endpoint);
   while (frames_.pool().free_chunks() > 4) taken.push(*frames_.pool().take_chunk());
   EXPECT_EQ(run().size(), 4U);
   EXPECT_EQ(counters_.split_frames, 9U);

@@ -1,7 +1,13 @@
 // veth_xmit(): which queue a frame goes to, and what becomes of it there, by version.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
 #include "daemon/pipeline/veth.hpp"
+#include "drivers/memory/random.hpp"
 #include "tests/unit/pipeline/packets.hpp"
 #include "tests/unit/pipeline/softnet_fixture.hpp"
 
@@ -169,6 +175,134 @@ std::string name_of(const testing::TestParamInfo<const Rules*>& rules) {
 INSTANTIATE_TEST_SUITE_P(Kernels, VethXmitByVersion, testing::ValuesIn(kAllRules), name_of);
 INSTANTIATE_TEST_SUITE_P(Kernels, VethRing,
                          testing::Values(&kRules54, &kRules61, &kRules612, &kRules618), name_of);
+
+// --- veth_xmit_list() -------------------------------------------------------------------------
+
+class VethXmitList : public test::Softnet, public testing::WithParamInterface<const Rules*> {
+ protected:
+  /// What became of a stream of frames.
+  struct Outcome {
+    Counters counters;
+    SoftnetCounters softnet;
+    std::vector<std::pair<std::size_t, FrameMeta>> delivered;  // by number of the frame
+    std::vector<std::size_t> dropped;
+  };
+
+  void release(Frame& frame) override {
+    dropped_.push_back(numbers_.at(&frame));
+    frames_.pool().release(frame);
+  }
+
+  /// Sends the stream in lists, or the same frames one by one; a softirq after each list.
+  Outcome send(std::uint64_t seed, bool as_lists) {
+    Random random(seed);
+    Sysctls sysctls;
+    sysctls.netdev_max_backlog = static_cast<std::int32_t>(random.below(80));
+    sysctls.netdev_budget = 1 + static_cast<std::int32_t>(random.below(60));
+    sysctls.rps_sock_flow_entries = random.percent(20) ? 16 : 0;
+    build(sysctls, *GetParam());
+    path_.dev = Device{.netns = random.below(2)};
+    path_.peer.mtu = 300;
+    path_.peer.running = !random.percent(5);
+    if (random.percent(30)) path_.dev.mark = 5;
+    if (random.percent(30)) path_.dev.priority = 6;
+    if (random.percent(30)) path_.dev.classid = 7;
+    path_.counters = {};
+    EXPECT_TRUE(takes_lists(path_));
+    numbers_.clear();
+    dropped_.clear();
+    sent_ = 0;
+    Outcome outcome;
+    for (int round = 0; round < 20; ++round) {
+      FrameList list(Holder::endpoint);
+      for (std::uint32_t i = random.below(65); i > 0; --i) list.push(random_frame(random));
+      if (as_lists) {
+        veth_xmit_list(path_, list, frames_.arena(), *this);
+      } else {
+        while (Frame* frame = list.pop())
+          if (veth_xmit(path_, *frame, frames_.arena().bytes_of(*frame), *this) != Xmit::queued)
+            release(*frame);
+      }
+      EXPECT_TRUE(list.empty());
+      if (here().net_rx_pending()) run(here());
+      while (Frame* frame = delivered_.pop()) {
+        outcome.delivered.emplace_back(numbers_.at(frame), frame->meta);
+        frames_.pool().release(*frame);
+      }
+    }
+    outcome.counters = path_.counters;
+    outcome.softnet = here().counters();
+    std::ranges::sort(dropped_);  // a list is tested as a whole before it is enqueued
+    outcome.dropped = dropped_;
+    here().purge([](const Frame&) { return true; },
+                 [this](Frame& frame) { frames_.pool().release(frame); });
+    return outcome;
+  }
+
+  test::Frames frames_;
+
+ private:
+  /// Of all lengths about the limits, for anybody, described in any way.
+  Frame& random_frame(Random& random) {
+    test::Packet packet = test::build({.tcp = random.percent(50), .payload = random.below(300)});
+    if (random.percent(10)) packet.bytes.resize(random.below(20));
+    if (random.percent(10)) packet.bytes.resize(316 + random.below(5));
+    if (packet.bytes.size() > 6 && random.percent(30))
+      std::fill_n(packet.bytes.begin(), 6, static_cast<std::byte>(random.one_of({0xff, 1, 2})));
+    if (random.percent(10)) packet.meta.gso_type = 1;
+    if (random.percent(20)) {
+      packet.meta.ip_summed = IpSummed::partial;
+      packet.meta.csum_start = static_cast<std::uint16_t>(random.below(60));
+    }
+    if (random.percent(10)) packet.meta.references = static_cast<std::uint8_t>(random.below(128));
+    if (random.percent(10)) packet.meta.tstamp = 9;
+    if (random.percent(10)) packet.meta.tstamp_type = TstampType::monotonic;
+    if (random.percent(10)) packet.meta.skb_iif = 3;
+    Frame& frame = frames_.put(packet);
+    numbers_[&frame] = sent_++;
+    return frame;
+  }
+
+  std::map<const Frame*, std::size_t> numbers_;
+  std::size_t sent_ = 0;
+  std::vector<std::size_t> dropped_;
+};
+
+std::vector<std::uint64_t> values_of(const Counters& counters) {
+  std::vector<std::uint64_t> values;
+  for_each_counter(counters,
+                   [&](auto, auto, auto, auto, std::uint64_t value) { values.push_back(value); });
+  return values;
+}
+
+std::vector<std::uint64_t> values_of(const SoftnetCounters& counters) {
+  std::vector<std::uint64_t> values;
+  for_each_softnet(counters,
+                   [&](auto, auto, auto, std::uint64_t value) { values.push_back(value); });
+  return values;
+}
+
+TEST_P(VethXmitList, DoesWhatItsFramesDoOneByOne) {
+  constexpr std::uint64_t kSeeds = 200;
+  Counters met;
+  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(seed);
+    const Outcome lists = send(seed, /*as_lists=*/true);
+    const Outcome singles = send(seed, /*as_lists=*/false);
+    EXPECT_EQ(values_of(lists.counters), values_of(singles.counters));
+    EXPECT_EQ(values_of(lists.softnet), values_of(singles.softnet));
+    EXPECT_EQ(lists.dropped, singles.dropped);
+    EXPECT_TRUE(lists.delivered == singles.delivered);
+    met += lists.counters;
+    if (HasFailure()) return;
+  }
+  // The streams have met what they were made to meet.
+  for (const std::uint64_t row : {met.drop_length, met.drop_receiver_down, met.drop_not_forwardable,
+                                  met.drop_cpu_backlog, met.netif_rx_frames})
+    EXPECT_GT(row, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, VethXmitList, testing::ValuesIn(kAllRules), name_of);
 
 }  // namespace
 }  // namespace vethd
