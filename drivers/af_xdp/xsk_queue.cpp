@@ -33,6 +33,7 @@ XskQueue::XskQueue(UringShared& io, const EndpointSetup& setup, std::uint16_t fi
       xsk_(*setup.xsk),
       sent_(io.pool.arena().plan()),
       lent_(io.pool.arena().plan().bytes() / kChunkBytes, 0) {
+  for (const FrameAddr chunk : xsk_.first_chunks()) lent_[chunk.value / kChunkBytes] = 1;
   fill();
 }
 

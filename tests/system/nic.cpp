@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/frame/arena.hpp"
 #include "tests/system/lib/crafted.hpp"
 #include "tests/system/lib/fixture.hpp"
 #include "tests/system/lib/packet.hpp"
@@ -345,6 +346,26 @@ TEST_F(Nic, ThatIsRemovedUnderLoadTakesItsPairWithItAndNoOther) {
   const auto sent =
       udp_in_order({"green", "brown", "10.0.0.2"}, {.rounds = 50, .sizes = {100, 1400}});
   EXPECT_TRUE(sent) << sent.error().text();
+}
+
+// Those that its queue has never received into, too.
+TEST_F(Nic, ThatIsRemovedGivesBackAllItsMemory) {
+  start({.pairs = {nic_to_tap()}});
+  daemon().allow_log("web");
+  const auto missing = [] {  // a frame in the pool has a chunk beside it there, or a landing buffer
+    std::int64_t chunks = 0;
+    const json::object now = stats();
+    for (const auto& worker : now.at("workers").as_array()) {
+      const auto& row = worker.as_object();
+      chunks += row.at("frames_free").to_number<std::int64_t>() -
+                row.at("chunks_free").to_number<std::int64_t>() -
+                static_cast<std::int64_t>(kLandingBuffers);
+    }
+    return chunks;
+  };
+  EXPECT_GT(missing(), 0) << "those in the fill ring";
+  ip("-n nic-veth0 link del veth0");
+  EXPECT_TRUE(wait_until([&] { return missing() == 0; }, kSoon, "all chunks to be free"));
 }
 
 TEST_F(Nic, OfTwoQueuesIsServedByTwoWorkers) {
