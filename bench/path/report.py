@@ -132,11 +132,14 @@ def collect(raw, paths):
 
 
 def wanted_ratios(paths):
-    """All against veth; every vethd against the floor, testpmd and the first vethd."""
+    """All against veth; every vethd against the floor, testpmd and the first vethd, with AF_XDP
+    against the bare forwarder and testpmd in the same mode."""
     vethds = [path for path, about in paths.items() if about["kind"] == "vethd"]
     pairs = [(path, "veth") for path in paths if path != "veth"]
     pairs += [(vethd, path) for vethd in vethds for path in ("floor", "testpmd")]
     pairs += [(vethd, vethds[0]) for vethd in vethds[1:]]
+    for path in (path for path, about in paths.items() if about["kind"] == "af_xdp"):
+        pairs += [(path, f"{other}_{path.rsplit('_', 1)[1]}") for other in ("bare", "testpmd")]
     return [(over, under) for over, under in pairs if under in paths]
 
 
@@ -216,6 +219,7 @@ class Target:
     at_least: float | None = None
     at_most: float | None = None
     promised: bool = True  # else it is worth knowing, and no promise
+    of: str = "vethd"  # the kind of path, or the path, that it is a target of
 
     def judge(self, middle):
         holds = ((self.at_least is None or middle >= self.at_least)
@@ -240,12 +244,20 @@ TARGETS = [
            promised=False),
     Target("64 B, loss <= 0.1 % >= the floor's", "rate-64-1/kfps", "floor", at_least=1,
            promised=False),
+    Target("64 B, loss <= 0.1 % >= 1.3 times testpmd", "rate-64-1/kfps", "testpmd_copy",
+           at_least=1.3, of="af_xdp_copy"),
+    Target("TCP, one stream >= 1.3 times testpmd", "tcp-1/gbit", "testpmd_copy",
+           at_least=1.3, of="af_xdp_copy"),
+    Target("64 B at overload >= 0.9 of the bare forwarder", "flood-64-1/kfps", "bare_zerocopy",
+           at_least=0.9, of="af_xdp_zerocopy"),
 ]
 
 
-def judged_targets(path, values, ratios):
+def judged_targets(path, kind, values, ratios):
     """What of TARGETS this path keeps; those whose figures or partners the run has not are left out."""
     for target in TARGETS:
+        if target.of not in (path, kind):
+            continue
         found = ratios.get(f"{path}/{target.against}", {}) if target.against else values[path]
         numbers = [number for number in found.get(target.key, []) if number is not None]
         if numbers:
@@ -257,7 +269,7 @@ def described_path(text):
     """NAME:KIND:BUILD:KEYS of run.sh; a build is known by the commit of the tree around it."""
     name, kind, build, keys = text.split(":", 3)
     about = {"kind": kind}
-    if kind == "vethd":
+    if kind in ("vethd", "af_xdp"):
         about |= {"commit": commit(build), "keys": keys.splitlines()}
     return name, about
 
@@ -293,8 +305,8 @@ def main():
     # Short trials and a busy machine can make a target look met or missed by chance.
     judged = not args.quick and all(others_cpus(results) <= MOST_OTHERS_CPUS
                                     for results in raw.values())
-    targets = [line for path, about in paths.items() if judged and about["kind"] == "vethd"
-               for line in judged_targets(path, values, ratios)]
+    targets = [line for path, about in paths.items() if judged
+               for line in judged_targets(path, about["kind"], values, ratios)]
     origin = provenance(args.source)
     about = origin["machine"]
 

@@ -93,11 +93,17 @@ class Ratios(unittest.TestCase):
                          [("floor", "veth"), ("old", "veth"), ("new", "veth"), ("old", "floor"),
                           ("new", "floor"), ("new", "old")])
 
+    def test_af_xdp_stands_beside_others_of_its_mode(self):
+        paths = {"af_xdp_copy": {"kind": "af_xdp"}, "af_xdp_generic": {"kind": "af_xdp"},
+                 "bare_copy": {"kind": "bare"}, "testpmd_copy": {"kind": "testpmd_af_xdp"}}
+        self.assertEqual(report.wanted_ratios(paths),
+                         [("af_xdp_copy", "bare_copy"), ("af_xdp_copy", "testpmd_copy")])
+
 
 class Targets(unittest.TestCase):
     def lines(self, ratios, idle_percent):
         values = report.collect({"new": {"idle": [idle(p) for p in idle_percent]}}, PATHS)
-        return list(report.judged_targets("new", values, ratios))
+        return list(report.judged_targets("new", "vethd", values, ratios))
 
     def test_the_median_decides_and_the_bound_itself_is_met(self):
         lines = self.lines({"new/veth": {"tcp-1/gbit": [0.1, 0.65, 0.9],
@@ -112,6 +118,13 @@ class Targets(unittest.TestCase):
     def test_the_floor_is_information_and_no_promise(self):
         lines = self.lines({"new/floor": {"tcp-1/gbit": [0.5]}}, [0.0])
         self.assertIn("info, not so  new: TCP, one stream >= 0.95 of the floor: 0.50", lines)
+
+    def test_af_xdp_has_targets_of_its_own(self):
+        ratios = {"af_xdp_copy/testpmd_copy": {"tcp-1/gbit": [1.2, 1.3, 1.4]},
+                  "af_xdp_copy/veth": {"tcp-1/gbit": [0.1]}}
+        lines = list(report.judged_targets("af_xdp_copy", "af_xdp", {"af_xdp_copy": {}}, ratios))
+        self.assertEqual(lines,
+                         ["met           af_xdp_copy: TCP, one stream >= 1.3 times testpmd: 1.30"])
 
 
 class File(unittest.TestCase):

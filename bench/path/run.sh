@@ -10,12 +10,13 @@ usage() {
   cat <<'END_OF_USAGE'
 usage: run.sh [--matrix | --figures FIGURE,...] [--only PATH,...] [--repeat N] [--quick]
               [--vethd NAME=[BUILD][,KEY=VALUE...]]... [--build DIR] [--results DIR]
-              [--name NAME]
+              [--name NAME] [--nics IFNAME,IFNAME --far IFNAME,IFNAME]
   --matrix      all frame sizes, flows, directions, numbers of streams
   --figures     tcp-STREAMS[-both], rate-BYTES-FLOWS[-both], flood-BYTES-FLOWS[-both], rtt-BYTES,
                 cpu-BYTES, idle (default: those that targets are set for)
   --only        some of the paths veth,floor,vethd,testpmd,vde,socat and those of --vethd
-                (default: all whose programs are installed)
+                (default: all whose programs are installed), or AF_XDP on devices:
+                af_xdp_MODE, bare_MODE, testpmd_MODE with zerocopy, copy or generic (not testpmd)
   --vethd       a build of vethd with keys of its configuration, as a path NAME beside the others;
                 without --only it takes the place of vethd. KEY is one of [[pair]], or daemon.KEY,
                 softnet.KEY, a.KEY, b.KEY. BUILD is a build directory (default: --build)
@@ -24,6 +25,8 @@ usage: run.sh [--matrix | --figures FIGURE,...] [--only PATH,...] [--repeat N] [
   --build DIR   the meson build directory (default build)
   --results DIR where to write (default bench/results)
   --name NAME   write NAME.json and its plots NAME-*.svg (default: UTC date and time)
+  --nics, --far AF_XDP on these NICs instead of kernel veths, and what is at the other end of the
+                first one's and of the second one's wire; nothing else may use any of them
 
   run.sh --only veth,old,new --vethd old=../before/build --vethd new=
   run.sh --only veth,on,off --vethd on= --vethd off=,coalesce=off --figures tcp-1,rate-64-8
@@ -35,6 +38,8 @@ root=$(readlink -f "$here/../..")
 readonly here root
 # shellcheck source=stand.sh
 . "$here/stand.sh"
+# shellcheck source=wire.sh
+. "$here/wire.sh"
 # shellcheck source=figures.sh
 . "$here/figures.sh"
 for file in "$here"/paths/*.sh; do
@@ -44,7 +49,7 @@ done
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-figures=$target_figures only='' builds=() repeat=3 build=$root/build name=$(date -u +%Y%m%dT%H%M%SZ) quick=
+figures=$target_figures only='' builds=() repeat=3 build=$root/build name=$(date -u +%Y%m%dT%H%M%SZ) quick='' near_nics='' far_nics=''
 results=$root/bench/results
 tcp_seconds=5 trial_seconds=1 rtt_seconds=3 idle_seconds=5
 while (($#)); do
@@ -62,6 +67,8 @@ while (($#)); do
     --build) build=$(realpath -m "${2:?}") && shift 2 ;;
     --results) results=${2:?} && shift 2 ;;
     --name) name=${2:?} && shift 2 ;;
+    --nics) near_nics=${2:?} && shift 2 ;;
+    --far) far_nics=${2:?} && shift 2 ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
   esac
@@ -72,6 +79,7 @@ readonly blast=$build/bench/path/blast
 for tool in ip tc ethtool ss iperf3 taskset python3; do
   command -v "$tool" >/dev/null || die "$tool is missing; apt-get install iproute2 ethtool iperf3"
 done
+[[ -z $near_nics$far_nics ]] || take_nics "$near_nics" "$far_nics"
 [[ -x $blast ]] || die "$blast is missing; build it: ninja -C $build"
 
 IFS=, read -r -a figures <<<"$figures"
@@ -139,8 +147,11 @@ for ((repetition = 1; repetition <= repeat; ++repetition)); do
       path=${paths[$(((turn + repetition - 1) % ${#paths[@]}))]}
       [[ $figure != idle || -n ${forwarder[$path]:-} ]] || continue # no process that could be idle
       progress "repetition $repetition of $repeat: $figure of $path"
-      thaw "$path"
-      take "$work/raw/$repetition.$figure.$path.json" "$figure" "$path"
+      if thaw "$path"; then
+        take "$work/raw/$repetition.$figure.$path.json" "$figure" "$path"
+      else
+        failures=$((failures + 1))
+      fi
       freeze "$path"
     done
   done
@@ -149,7 +160,9 @@ progress ""
 
 described=() # NAME:KIND:BUILD:KEYS
 for path in "${paths[@]}"; do
-  described+=("$path:${kind[$path]}:${vethd_build[$path]:-}:${vethd_keys[$path]:-}")
+  path_build=${vethd_build[$path]:-}
+  [[ ${kind[$path]} != af_xdp ]] || path_build=$build
+  described+=("$path:${kind[$path]}:$path_build:${vethd_keys[$path]:-}")
 done
 python3 "$here/report.py" --raw "$work/raw" --paths "${described[@]}" --figures "${figures[@]}" \
   --repeat "$repeat" --notes "${notes[@]}" \

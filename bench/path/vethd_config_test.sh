@@ -9,6 +9,8 @@ vethd=$1
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=stand.sh
 . "$here/stand.sh"
+# shellcheck source=wire.sh
+. "$here/wire.sh"
 # shellcheck source=paths/vethd.sh
 . "$here/paths/vethd.sh"
 trap 'rm -rf "$work"' EXIT
