@@ -14,8 +14,13 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::nanoseconds;
 
-/// Idle time of all CPUs together.
-Result<nanoseconds> read_idle() {
+/// Of all CPUs together.
+struct StatTime {
+  nanoseconds idle{0};
+  nanoseconds interrupts{0};  // zero where they are in the processes' times
+};
+
+Result<StatTime> read_stat() {
   std::ifstream stat("/proc/stat");
   std::string cpu;
   std::int64_t user = 0;
@@ -23,9 +28,15 @@ Result<nanoseconds> read_idle() {
   std::int64_t system = 0;
   std::int64_t idle = 0;
   std::int64_t iowait = 0;
-  if (!(stat >> cpu >> user >> nice >> system >> idle >> iowait)) return fail("read /proc/stat");
+  std::int64_t irq = 0;
+  std::int64_t softirq = 0;
+  stat >> cpu >> user >> nice >> system >> idle >> iowait >> irq >> softirq;
+  if (!stat) return fail("read /proc/stat");
+  // A kernel that does not measure interrupts has softirqs as the tick saw them, and never an irq.
+  if (irq == 0) softirq = 0;
   const std::int64_t tick = std::nano::den / ::sysconf(_SC_CLK_TCK);
-  return nanoseconds{(idle + iowait) * tick};
+  return StatTime{.idle = nanoseconds{(idle + iowait) * tick},
+                  .interrupts = nanoseconds{(irq + softirq) * tick}};
 }
 
 /// The first column of schedstat: time on a CPU, kept by the scheduler in nanoseconds.
@@ -64,9 +75,10 @@ Result<Memory> read_process_memory(pid_t pid) {
 Result<CpuTime> read_cpu_time(std::span<const pid_t> forwarder) {
   CpuTime time;
   time.wall = std::chrono::steady_clock::now().time_since_epoch();
-  Result<nanoseconds> idle = read_idle();
-  if (!idle) return pass(std::move(idle));
-  time.machine = time.wall * ::sysconf(_SC_NPROCESSORS_ONLN) - *idle;
+  Result<StatTime> stat = read_stat();
+  if (!stat) return pass(std::move(stat));
+  time.machine = time.wall * ::sysconf(_SC_NPROCESSORS_ONLN) - stat->idle;
+  time.interrupts = stat->interrupts;
   for (const pid_t pid : forwarder) {
     Result<nanoseconds> process = read_process(pid);
     if (!process) return pass(std::move(process));
