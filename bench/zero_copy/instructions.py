@@ -15,6 +15,8 @@ from provenance import output_of, provenance  # noqa: E402
 
 BARE, VETHD = "bare_copy", "af_xdp_copy"
 MOST_ABOVE_BARE = 150  # instructions a frame
+# What frames of a NIC are spared: the devices counted on are veths, which leave checksums unfinished.
+SOFTWARE_ONLY = "mark_unfinished_checksum"
 NAME_COLUMNS = 96
 
 
@@ -77,12 +79,24 @@ def trimmed(name):
     return name.strip()[:NAME_COLUMNS]
 
 
-def print_functions(directory, frames, most):
-    """Where vethd's go: the functions that take most themselves."""
+def read_flood(directory):
+    """vethd's functions, without what start and end cost."""
     own, inclusive = read_functions(directory / f"{VETHD}.flood.callgrind")
     idle_own, idle_inclusive = read_functions(directory / f"{VETHD}.idle.callgrind")
     own.subtract(idle_own)
     inclusive.subtract(idle_inclusive)
+    return own, inclusive
+
+
+def software_only(inclusive):
+    count = sum(cost for function, cost in inclusive.items() if trimmed(function) == SOFTWARE_ONLY)
+    if count <= 0:
+        sys.exit(f"instructions.py: no {SOFTWARE_ONLY}() in what callgrind has seen: is it inlined?")
+    return count
+
+
+def print_functions(own, inclusive, frames, most):
+    """Where vethd's go: the functions that take most themselves."""
     print("\n   own  inclusive  function")
     for function, count in own.most_common(most):
         print(f"{count / frames:6.1f}  {inclusive[function] / frames:9.1f}  {trimmed(function)}")
@@ -99,7 +113,9 @@ def main():
     args = parser.parse_args()
 
     counts = {path: read_count(args.raw, path) for path in (BARE, VETHD)}
-    above = counts[VETHD].per_frame() - counts[BARE].per_frame()
+    own, inclusive = read_flood(args.raw)
+    spared = software_only(inclusive) / counts[VETHD].delivered
+    above = counts[VETHD].per_frame() - spared - counts[BARE].per_frame()
     met = above <= MOST_ABOVE_BARE
     options = json.loads((Path(args.build) / "meson-info/intro-buildoptions.json").read_text())
     buildtype = next(option["value"] for option in options if option["name"] == "buildtype")
@@ -111,16 +127,18 @@ def main():
         "buildtype": buildtype,
         "instructions_per_frame": {path: round(count.per_frame(), 1)
                                    for path, count in counts.items()},
+        "of_those_for_unfinished_checksums": round(spared, 1),
         "above_bare": {"instructions": round(above, 1), "at_most": MOST_ABOVE_BARE, "met": met},
         "counts": {path: asdict(count) for path, count in counts.items()},
     }, indent=1) + "\n")
     if args.functions:
-        print_functions(args.raw, counts[VETHD].delivered, args.functions)
+        print_functions(own, inclusive, counts[VETHD].delivered, args.functions)
     for path, count in counts.items():
         print(f"{path:<12} {count.per_frame():6.1f} instructions a frame "
               f"({count.delivered} frames, {buildtype})")
     print(f"{'met' if met else 'MISSED'}: {above:.1f} above the bare forwarder, "
-          f"at most {MOST_ABOVE_BARE}")
+          f"at most {MOST_ABOVE_BARE}, without {spared:.1f} for checksums that only veths leave "
+          "unfinished")
     print(f"written: {os.path.relpath(args.out)}")
     return 0 if met else 1
 

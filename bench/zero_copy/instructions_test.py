@@ -62,6 +62,12 @@ class Functions(unittest.TestCase):
         self.assertEqual(own, {"vethd::a(int)": 7, "vethd::b()": 300})
         self.assertEqual(inclusive, {"vethd::a(int)": 307, "vethd::b()": 300})
 
+    def test_what_only_veths_need_must_be_there_to_be_taken_off(self):
+        counted = {"vethd::mark_unfinished_checksum(vethd::Frame&, vethd::Arena const&)": 5, "b": 7}
+        self.assertEqual(instructions.software_only(counted), 5)
+        with self.assertRaises(SystemExit):
+            instructions.software_only({"b": 7})
+
     def test_names_lose_what_makes_them_long(self):
         self.assertEqual(instructions.trimmed("vethd::Ring<int, A<B>>::next(vethd::Id<C>) const"),
                          "Ring::next const")
