@@ -12,8 +12,10 @@ constexpr XskMode kBestFirst[] = {XskMode::zerocopy, XskMode::copy, XskMode::gen
 Result<DeviceMembership> listen(const Netns& ns, int ifindex, const Steering& steer) {
   auto membership = DeviceMembership::open(ns, ifindex);
   if (!membership) return membership;
-  const auto added =
-      !steer.mac ? membership->add_promiscuous() : membership->add_unicast(*steer.mac);
+  // A card's filter of VLANs passes those that its stack has devices for; only promiscuity opens
+  // it.
+  const auto added = !steer.mac || steer.vlan ? membership->add_promiscuous()
+                                              : membership->add_unicast(*steer.mac);
   if (!added) return std::unexpected(added.error());
   if (steer.multicast)
     if (auto groups = membership->add_all_multicast(); !groups) return pass(std::move(groups));
