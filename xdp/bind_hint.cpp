@@ -51,10 +51,13 @@ std::string invalid(const BindFacts& facts) {
 
 std::string unsupported(const BindFacts& facts) {
   if (facts.mode != XskMode::zerocopy) return "";
-  std::string text = driver_of(facts) + " has no zero-copy in this kernel";
+  std::string text = driver_of(facts) + " has no zero-copy ";
+  if (facts.multi_buffer)
+    text += "for frames in several descriptors, which its mtu " + std::to_string(facts.mtu) +
+            " makes: lower it; or it has none at all ";
+  text += "in this kernel";
   if (facts.driver == "virtio_net") text += " (Linux 6.12 is too old)";
   if (facts.driver == "igb") text += " (it has since Linux 6.14)";
-  if (facts.multi_buffer) text += ", or none with multi-buffer: try without";
   return text + kOrCopy;
 }
 

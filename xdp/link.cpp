@@ -3,8 +3,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -26,14 +29,27 @@ std::string attached_program(int ifindex) {
          std::to_string(id) + ")";
 }
 
+/// In the device's namespace; 0: it cannot be asked.
+int mtu_of(const std::string& ifname) {
+  const Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  ifname.copy(request.ifr_name, IFNAMSIZ - 1);
+  return ::ioctl(socket.get(), SIOCGIFMTU, &request) == 0 ? request.ifr_mtu : 0;
+}
+
 // The driver's own words, extack, are not to be had from bpf(2); what is said here is what the
 // drivers mean by their numbers.
-std::string hint_for(int code, int ifindex, XdpAttach how) {
+std::string hint_for(int code, int ifindex, const std::string& ifname, XdpAttach how) {
   if (const std::string there = attached_program(ifindex); !there.empty())
     return "it has a program already: " + there;
   if (code == EPERM) return "needs CAP_NET_ADMIN and CAP_BPF";
   if (how == XdpAttach::generic) return "";
   switch (code) {
+    case EINVAL:  // igb: igb_xdp_setup(), fragments or not
+      if (const int mtu = mtu_of(ifname); mtu > ETH_DATA_LEN)
+        return "its mtu " + std::to_string(mtu) +
+               " may be more than its driver's XDP takes: lower it";
+      return "";
     case EOPNOTSUPP:
       return "its driver has no XDP of its own, or not while it merges what it receives: "
              "ethtool -K … lro off rx-gro-hw off";
@@ -65,7 +81,7 @@ Result<XdpLink> XdpLink::attach(const Netns& ns, int ifindex, int program_fd,
     Fd link(::bpf_link_create(program_fd, ifindex, BPF_XDP, &options));
     if (link.is_open()) return XdpLink(std::move(link));
     const int code = errno;
-    return fail(doing + device.data(), hint_for(code, ifindex, how), code);
+    return fail(doing + device.data(), hint_for(code, ifindex, device.data(), how), code);
   });
 }
 
