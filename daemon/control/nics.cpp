@@ -50,6 +50,10 @@ NicSetup setup_of(const PairEnd& end, const NicMemory::FirstChunks& first_chunks
           .first_chunks = first_chunks};
 }
 
+std::string queues_text(std::uint32_t count) {
+  return count == 1 ? "1 queue" : std::to_string(count) + " queues";
+}
+
 /// A queue without a socket would let its frames pass to the stack; of one that is not there
 /// nothing would ever come.
 Result<void> check_queues(const PairEnd& end, const NicInfo& info) {
@@ -111,6 +115,7 @@ Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena
   if (!info) return std::unexpected(info.error());
   if (auto fit = check(end, *info); !fit) return fit;
   end.software = info->bus.empty();
+  end.device_queues = info->rx_queues;
   end.device_driver = info->driver.empty() ? "unknown" : info->driver;
   if (info->vlan_stripping)
     if (auto stopped = stop_stripping(end, janitor); !stopped) {
@@ -124,10 +129,25 @@ Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena
   }
   for (const std::string& why : nic->refused()) spdlog::info("{}: {}", subject(end), why);
   spdlog::info("{}: AF_XDP on {} ({}), {}", subject(end), end.device_driver,
-               end.config.queues == 1 ? "1 queue" : std::to_string(end.config.queues) + " queues",
-               name_of(nic->mode()));
+               queues_text(end.config.queues), name_of(nic->mode()));
   end.nic.emplace(std::move(*nic));
   return {};
+}
+
+void look_at_queues(PairEnd& end) {
+  const auto info = nic_info(end.netns->netns, end.link.name);
+  // A device that is renamed or goes at this moment is an event of its own.
+  if (!info || info->rx_queues == end.device_queues) return;
+  end.device_queues = info->rx_queues;
+  const std::uint32_t sockets = end.config.queues;
+  if (end.device_queues == sockets)
+    return spdlog::info("{} receives on {} again", subject(end), queues_text(sockets));
+  // Not on fewer: the kernel keeps queues that have sockets.
+  spdlog::warn(
+      "{} now receives on {}, and frames of those beyond {} pass to its stack: ethtool -L {} {} "
+      "{}, or write queues = {} and start vethd again",
+      subject(end), queues_text(end.device_queues), sockets, end.link.name,
+      info->max_combined > 0 ? "combined" : "rx", sockets, end.device_queues);
 }
 
 Result<void> fit_segmentation(VethPair& pair) {

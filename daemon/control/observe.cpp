@@ -6,6 +6,7 @@
 #include "config/kernel.hpp"
 #include "config/suggest.hpp"
 #include "daemon/control/kernels.hpp"
+#include "daemon/netns/nic.hpp"
 #include "daemon/stats/softnet_stat.hpp"
 
 namespace vethd {
@@ -38,12 +39,14 @@ std::string steer_text(const config::Steer& steer) {
 
 AfXdpReport describe_af_xdp(const PairEnd& end) {
   const Nic& nic = *end.nic;
+  const auto now = nic_info(end.netns->netns, end.link.name);
   return {.driver = end.device_driver,
           .asked = std::string(config::name_of(end.config.af_xdp.mode)),
           .mode = name_of(nic.mode()),
           .refused = nic.refused(),
           .steer = steer_text(end.config.af_xdp.steer),
-          .multi_buffer = nic.multi_buffer()};
+          .multi_buffer = nic.multi_buffer(),
+          .device_queues = now ? now->rx_queues : end.device_queues};
 }
 
 /// What is lost before the daemon can read it, or after it has written it.

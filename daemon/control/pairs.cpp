@@ -317,7 +317,8 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
   // card's own are its stack's business.
   if (end.tap)
     if (const auto features = end.netns->links.features(link.name)) end.features = *features;
-  if (!pair.added) return;  // bring_up() looks again
+  if (end.nic) look_at_queues(end);  // a card lets its link go down to change them
+  if (!pair.added) return;           // bring_up() looks again
   finish_when_running(pair);
   const Device now = device_of(pair, side);
   if (before == now && end.known_up == now.running) return;

@@ -30,6 +30,7 @@ struct PairEnd {
   std::optional<Nic> nic;                          // driver = "af_xdp"
   std::string device_driver;                       // of a nic
   bool software = false;                           // of a nic: no card stands behind it
+  std::uint32_t device_queues = 0;                 // of a nic: receives on, as last seen
   std::optional<Janitor::Registration> stripping;  // of VLAN tags, to be switched on again
   std::shared_ptr<HeldNetns> netns;                // where it is now
   LinkState link;                                  // as last seen

@@ -54,7 +54,8 @@ json::value show_af_xdp(const std::optional<AfXdpReport>& af_xdp) {
           {"mode", af_xdp->mode},
           {"refused", array_of(af_xdp->refused)},
           {"steer", af_xdp->steer},
-          {"multi_buffer", af_xdp->multi_buffer}};
+          {"multi_buffer", af_xdp->multi_buffer},
+          {"device_queues", af_xdp->device_queues}};
 }
 
 json::object show_link_stats(const VethLinkStats& link) {

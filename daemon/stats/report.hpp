@@ -54,6 +54,7 @@ struct AfXdpReport {
   std::vector<std::string> refused;  // better modes, and why they were not to be had
   std::string steer;                 // in words
   bool multi_buffer = false;         // frames longer than a chunk
+  std::uint32_t device_queues = 0;   // that the device receives on, with a socket or not
 };
 
 /// One device, under the name and in the namespace it has now.

@@ -184,7 +184,8 @@ std::string af_xdp_text(const json::value& af_xdp) {
   if (af_xdp.is_null()) return {};
   std::string out = "       af_xdp mode " + text(af_xdp.at("mode")) + ", asked " +
                     text(af_xdp.at("mode_asked")) + "; device driver " +
-                    text(af_xdp.at("device_driver")) + " steer " + text(af_xdp.at("steer"));
+                    text(af_xdp.at("device_driver")) + " queues " +
+                    text(af_xdp.at("device_queues")) + " steer " + text(af_xdp.at("steer"));
   if (af_xdp.at("multi_buffer").as_bool()) out += " multi-buffer";
   for (const json::value& why : af_xdp.at("refused").as_array())
     out += "\n           refused: " + text(why);

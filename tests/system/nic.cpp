@@ -368,6 +368,26 @@ TEST_F(Nic, ThatIsRemovedGivesBackAllItsMemory) {
   EXPECT_TRUE(wait_until([&] { return missing() == 0; }, kSoon, "all chunks to be free"));
 }
 
+/// A veth changes them without a word to anybody, but keeps those that have sockets.
+TEST_F(Nic, ShowsHowManyQueuesItsDeviceHasNow) {
+  Pair pair = nic_to_tap();
+  pair.a.queues = 2;
+  make_netns_for({.pairs = {pair}});
+  make_nics_for({.pairs = {pair}});
+  const auto set = [](const char* netns, const char* count) {
+    return run(words(std::string("ethtool -L veth0 ") + count), {.netns = netns}).exit_code == 0;
+  };
+  ASSERT_TRUE(set("red", "tx 1"));  // with a program a veth needs as many as its peer sends on
+  ASSERT_TRUE(set("nic-veth0", "rx 1"));
+  pair.a.queues = 1;
+  start_with(to_toml({.pairs = {pair}}));
+  for (const auto& [count, queues] : {std::pair("rx 2", 2U), std::pair("rx 1", 1U)}) {
+    EXPECT_TRUE(set("nic-veth0", count));
+    EXPECT_EQ(number(af_xdp(), "device_queues"), queues);
+  }
+  EXPECT_TRUE(pings("red", "192.168.1.2"));
+}
+
 TEST_F(Nic, OfTwoQueuesIsServedByTwoWorkers) {
   Pair pair = nic_to_nic();
   pair.a.queues = pair.b.queues = 2;

@@ -137,11 +137,12 @@ TEST(ShowJson, SaysWhatAnAfXdpEndAskedForAndGot) {
                               .mode = "copy",
                               .refused = {"zerocopy: why not"},
                               .steer = "all",
-                              .multi_buffer = false};
+                              .multi_buffer = false,
+                              .device_queues = 2};
   const json::value show = sent(show_json(report));
   EXPECT_EQ(show.at("pairs").at(0).at("a").at("af_xdp"), json::parse(R"({
     "device_driver": "igb", "mode_asked": "auto", "mode": "copy", "refused": ["zerocopy: why not"],
-    "steer": "all", "multi_buffer": false})"));
+    "steer": "all", "multi_buffer": false, "device_queues": 2})"));
 }
 
 TEST(ShowJson, SaysWhyVerdictsAreUnknown) {

@@ -190,9 +190,10 @@ TEST(ShowText, SaysWhichModeAnAfXdpEndGotAndWhyNoBetterOne) {
                 .mode = "copy",
                 .refused = {"zerocopy: not there"},
                 .steer = "mac 02:00:00:00:00:09",
-                .multi_buffer = true};
+                .multi_buffer = true,
+                .device_queues = 4};
   const std::string text = show_text(show_json(report));
-  EXPECT_NE(text.find("       af_xdp mode copy, asked auto; device driver veth steer mac "
+  EXPECT_NE(text.find("       af_xdp mode copy, asked auto; device driver veth queues 4 steer mac "
                       "02:00:00:00:00:09 multi-buffer\n"
                       "           refused: zerocopy: not there\n"),
             text.npos)
