@@ -9,7 +9,8 @@
 #            virtio-noiommu, virtio-noreset: virtio without one of the features that it takes
 #
 # The guest sees the host's files where they are; what it writes goes to its own memory and is gone
-# afterwards. /run is its own. Software emulation: some ten times slower than the host.
+# afterwards. /run is its own. Software emulation: some ten times slower than the host. On
+# /dev/ttyS1 it has the monitor of its machine, whose NICs are net1, net2, ...: `set_link net1 off`.
 # $VETHD_VM_SECONDS (default 600) bounds a run; exit 124: it was longer. Exit 125: it did not boot.
 set -euo pipefail
 
@@ -45,18 +46,21 @@ done
 
 job=$(mktemp "$dir/job.XXXXXX")
 console=$(mktemp "$dir/console.XXXXXX")
-trap 'rm -f "$job" "$console"' EXIT
+monitor=$job.monitor
+trap 'rm -f "$job" "$console" "$monitor"' EXIT
 printf 'cd %q && exec' "$PWD" >"$job"
 printf ' %q' "$@" >>"$job"
 
 late=0
 timeout --kill-after=5 "${VETHD_VM_SECONDS:-600}" "$dir/qemu" \
   -accel tcg,thread=multi -cpu max -machine q35 -smp "$cpus" -m 1024 \
-  -nodefaults -no-reboot -display none -serial stdio \
+  -nodefaults -no-reboot -sandbox on,spawn=deny -display none -serial stdio \
+  -chardev "socket,id=monitor,path=$monitor,server=on,wait=off" -mon chardev=monitor \
+  -serial "unix:$monitor" \
   -kernel "$dir/$kernel/vmlinuz" -initrd "$dir/$kernel/initrd.gz" \
   -append "console=ttyS0 quiet panic=-1 mitigations=off vethd.job=$job" \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
-  "${nics[@]}" </dev/null 2>&1 | tr -d '\r' | tee "$console" || late=$?
+  "${nics[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' | tee "$console" || late=$?
 [ $late -ne 124 ] || { echo "vm: stopped after ${VETHD_VM_SECONDS:-600} s"; exit 124; }
 status=$(sed -n 's/^vm: exit //p' "$console" | tail -n 1)
 exit "${status:-125}"

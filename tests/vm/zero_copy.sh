@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck source=tests/vm/stage.sh
 . "$(dirname "$0")/stage.sh"
 build=$(realpath "$1")
+# The longest takes some four minutes on an idle host, and several times that on a busy one.
+export VETHD_VM_SECONDS=${VETHD_VM_SECONDS:-1200}
 status=0
 
 # machine STAGE KERNEL NIC...: what zero_copy_guest.sh has for STAGE.

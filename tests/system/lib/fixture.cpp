@@ -21,8 +21,8 @@ void System::TearDown() {
     daemon_.reset();
   }
   if (daemon_) {
-    EXPECT_TRUE(wait_until(ledgers_at_rest, 2s, "every ledger balanced, nothing in flight"));
-    EXPECT_TRUE(daemon_->stop());
+    EXPECT_TRUE(wait_until(ledgers_at_rest, at_rest_, "every ledger balanced, nothing in flight"));
+    EXPECT_TRUE(daemon_->stop(stopped_));
     EXPECT_EQ(daemon_->unexpected_log(), "");
     if (HasFailure()) GTEST_LOG_(INFO) << "the daemon's log:\n" << daemon_->process().err();
     daemon_.reset();
@@ -47,6 +47,9 @@ void System::make_nics_for(const Topology& topology) {
   for (const Pair& pair : topology.pairs)
     for (const End* end : {&pair.a, &pair.b})
       if (!end->xdp_mode.empty()) make_nic(*end);
+  for (const Pair& pair : topology.pairs)
+    for (const End* end : {&pair.a, &pair.b})
+      if (!end->xdp_mode.empty()) expect_nic_up(*end);
 }
 
 void System::start(const Topology& topology) {

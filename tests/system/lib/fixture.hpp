@@ -37,6 +37,9 @@ class System : public testing::Test {
     daemon_ = std::make_unique<Daemon>(toml, std::move(program));
   }
 
+  /// How long the daemon may take to come to rest, and then to stop; before SetUp().
+  void be_patient(milliseconds limit) { at_rest_ = stopped_ = limit; }
+
   Daemon& daemon() { return *daemon_; }
   /// The test stopped or killed the daemon itself.
   void daemon_is_gone() { daemon_.reset(); }
@@ -44,6 +47,8 @@ class System : public testing::Test {
  private:
   std::list<Netns> namespaces_;
   std::unique_ptr<Daemon> daemon_;
+  milliseconds at_rest_ = 2s;
+  milliseconds stopped_ = 1s;
 };
 
 enum class Wire { kernel_veth, vethd, tap_xdp_copy, xdp_tap_copy, xdp_copy, xdp_generic };

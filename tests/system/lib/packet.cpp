@@ -30,14 +30,16 @@ std::uint16_t be16(const Frame& frame, std::size_t at) {
 /// Where the payload of a test frame begins; nothing when it is not one.
 std::optional<std::size_t> payload_of(const Frame& frame) {
   std::size_t type_at = kAddresses;
-  if (frame.size() >= ETH_HLEN + kTag && be16(frame, type_at) == ETH_P_8021Q) type_at += kTag;
+  for (const int tag : {ETH_P_8021AD, ETH_P_8021Q})
+    if (frame.size() >= type_at + kTag + 2 && be16(frame, type_at) == tag) type_at += kTag;
   if (frame.size() < type_at + 2 || be16(frame, type_at) != kTestType) return std::nullopt;
   return type_at + 2;
 }
 
 }  // namespace
 
-Frame test_frame(std::size_t frame_bytes, std::uint32_t seed, std::optional<std::uint16_t> vlan) {
+Frame test_frame(std::size_t frame_bytes, std::uint32_t seed, std::optional<std::uint16_t> vlan,
+                 std::optional<std::uint16_t> service_vlan) {
   Frame frame(frame_bytes);
   std::fill_n(frame.begin(), 6, std::uint8_t{0xff});
   frame[6] = 0x02;  // locally administered
@@ -46,6 +48,10 @@ Frame test_frame(std::size_t frame_bytes, std::uint32_t seed, std::optional<std:
     frame[at++] = static_cast<std::uint8_t>(value >> 8);
     frame[at++] = static_cast<std::uint8_t>(value);
   };
+  if (service_vlan) {
+    put(ETH_P_8021AD);
+    put(*service_vlan);
+  }
   if (vlan) {
     put(ETH_P_8021Q);
     put(*vlan);

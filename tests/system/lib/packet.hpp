@@ -18,9 +18,11 @@ namespace vethd::system_test {
 using Frame = std::vector<std::uint8_t>;
 
 /// A broadcast frame of this many bytes, Ethernet header included, with the local experimental
-/// EtherType and a pattern that depends on seed. With a VLAN: an in-band 802.1Q tag.
+/// EtherType and a pattern that depends on seed. With a VLAN: an in-band 802.1Q tag; with a service
+/// VLAN as well, an 802.1ad tag in front of that.
 Frame test_frame(std::size_t frame_bytes, std::uint32_t seed,
-                 std::optional<std::uint16_t> vlan = {});
+                 std::optional<std::uint16_t> vlan = {},
+                 std::optional<std::uint16_t> service_vlan = {});
 
 /// The seed a test frame was made from; nothing when it is too short to carry one.
 std::optional<std::uint32_t> seed_of(const Frame& frame);

@@ -3,6 +3,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/system/lib/hardware.hpp"
 #include "tests/system/lib/netns.hpp"
 #include "tests/system/lib/process.hpp"
 
@@ -22,7 +23,8 @@ std::string list(const Items& items, Show show) {
 void write_end(std::ostream& toml, const char* side, const End& end) {
   const bool tap = end.xdp_mode.empty();
   const std::string netns = tap ? end.netns : nic_netns(end);
-  toml << "  [pair." << side << "]\n  ifname = " << quoted(end.ifname) << '\n';
+  toml << "  [pair." << side << "]\n  ifname = " << quoted(tap ? end.ifname : nic_ifname(end))
+       << '\n';
   if (!netns.empty()) toml << "  netns = " << quoted(netns) << '\n';
   if (tap) {
     if (!end.mac.empty()) toml << "  mac = " << quoted(end.mac) << '\n';
@@ -89,7 +91,7 @@ void dress(const End& end) {
 
 void expect_up(const End& end) {
   const auto is_up = [&] { return link_of(end.netns, end.ifname).operstate == "UP"; };
-  if (!wait_until(is_up, 5s, end.ifname)) throw std::runtime_error(end.ifname + " is not up");
+  if (!wait_until(is_up, 10s, end.ifname)) throw std::runtime_error(end.ifname + " is not up");
 }
 
 }  // namespace
@@ -112,6 +114,7 @@ std::string to_toml(const Topology& topology) {
 }
 
 std::string nic_netns(const End& end) { return "nic-" + end.ifname; }
+std::string nic_ifname(const End& end) { return end.nic.empty() ? end.ifname : end.nic; }
 
 void make_kernel_veth(const Topology& topology) {
   for (const Pair& pair : topology.pairs) {
@@ -127,15 +130,29 @@ void make_kernel_veth(const Topology& topology) {
 
 void make_nic(const End& end) {
   const End nic{
-      .netns = nic_netns(end), .ifname = end.ifname, .mtu = end.mtu, .queues = end.queues};
+      .netns = nic_netns(end), .ifname = nic_ifname(end), .mtu = end.mtu, .queues = end.queues};
   // Its own stack has nothing to say.
   set_sysctl(nic.netns, "net.ipv6.conf.default.disable_ipv6", "1");
-  ip("link add " + creation(end) + " type veth peer " + creation(nic));
-  if (!end.tso) ethtool(end, "tso off");
-  if (end.xdp_mode == "generic") ethtool(end, "gso off tso off tx-udp-segmentation off");
+  if (end.nic.empty()) {
+    ip("link add " + creation(end) + " type veth peer " + creation(nic));
+    if (!end.tso) ethtool(end, "tso off");
+    if (end.xdp_mode == "generic") ethtool(end, "gso off tso off tx-udp-segmentation off");
+  } else {
+    for (const End* const taken : {&end, &nic}) {
+      take_device(taken->ifname, taken->netns);
+      set_channels(taken->netns, taken->ifname, end.queues);
+      ip(in(*taken) + "link set " + taken->ifname + " mtu " + std::to_string(end.mtu));
+    }
+    // Or its filter keeps out the VLANs that its stack has no device for.
+    ip(in(end) + "link set " + end.ifname + " promisc on");
+  }
   dress(end);
   dress(nic);
+}
+
+void expect_nic_up(const End& end) {
   expect_up(end);
+  expect_up({.netns = nic_netns(end), .ifname = nic_ifname(end)});
 }
 
 Pair red_to_blue() {

@@ -4,6 +4,11 @@
 // stands where the TAP would, with its name and addresses:
 //
 //   red: veth0 (kernel) ===== veth0 :nic-veth0 = AF_XDP = vethd
+//
+// In a machine of tests/vm with NICs, two of which hear each other, they may stand in the veth's
+// place:
+//
+//   red: eth0 ---- wire ---- eth1 :nic-eth0 = AF_XDP = vethd
 #pragma once
 
 #include <string>
@@ -24,10 +29,12 @@ struct End {
   bool rx_udp_gro_forwarding = false;
   std::string xdp_mode = {};  // not empty: AF_XDP sockets
   std::string xdp_keys = {};  // more keys of those, as they stand in the file
+  std::string nic = {};       // not empty: they are on this NIC, and ifname is one on its wire
 };
 
-/// The namespace of an AF_XDP end's device, which has the name of the end.
+/// The namespace of an AF_XDP end's device, and its name there: that of the end, if it is a veth.
 std::string nic_netns(const End& end);
+std::string nic_ifname(const End& end);
 
 struct Pair {
   std::string name;
@@ -53,7 +60,10 @@ void make_kernel_veth(const Topology& topology);
 
 /// The veth of an AF_XDP end, in namespaces that exist; gone with them. Its far side sends what the
 /// mode can take: in generic mode a super-frame would arrive without what describes it.
+/// NICs of the machine are moved there instead, and are back when the namespaces are gone.
 void make_nic(const End& end);
+/// Both sides run; std::runtime_error when they do not soon.
+void expect_nic_up(const End& end);
 
 /// red/veth0 192.168.1.1 fd00::1 and blue/veth1 192.168.1.2 fd00::2
 Pair red_to_blue();
