@@ -112,11 +112,12 @@ class FrameList {
   /// Hands out everything, oldest first, to take(Frame&); for less than pop() of each costs.
   template <class Take>
   void drain(Take&& take) {
+    const Holder from = holder_;
     Frame* frame = std::exchange(head_, nullptr);
     tail_ = nullptr;
     size_ = 0;
     while (frame != nullptr) {
-      invariant(frame->holder == holder_, "a frame is where it says it is");
+      invariant(frame->holder == from, "a frame is where it says it is");
       Frame* const following = frame->next;
       frame->holder = Holder::in_hand;
       take(*frame);

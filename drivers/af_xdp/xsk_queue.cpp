@@ -111,6 +111,8 @@ std::size_t XskQueue::receive() {
 
 inline Frame& XskQueue::take(FrameAddr addr, std::uint32_t len) {
   lent_[addr.value / kChunkBytes] = 0;
+  // The kernel has written it, the path reads it next: one miss a frame, but for this.
+  __builtin_prefetch(io_.pool.arena().at(addr));
   Frame& frame = io_.pool.wrap_chunk(addr, len);
   frame.path = path();
   frame.meta.queue_mapping = queue().value;
