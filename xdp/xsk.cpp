@@ -128,6 +128,7 @@ Result<Xsk> Xsk::try_open(const XskSetup& setup, std::span<std::byte> memory,
   xsk.rings_ = std::make_unique<Rings>();
   xsk.asks_ = setup.need_wakeup;
   xsk.multi_buffer_ = setup.multi_buffer;
+  xsk.drives_napi_ = setup.busy_poll_budget != 0;
   const xsk_umem_config umem_config{.fill_size = setup.fill_ring,
                                     .comp_size = setup.completion_ring,
                                     .frame_size = kChunkBytes,

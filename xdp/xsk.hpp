@@ -144,6 +144,8 @@ class Xsk {
   [[nodiscard]] bool fill_needs_wakeup() const {
     return ::xsk_ring_prod__needs_wakeup(&rings_->fill) != 0;
   }
+  /// Whether each recvfrom() runs the device's NAPI (SO_PREFER_BUSY_POLL).
+  [[nodiscard]] bool drives_napi() const { return drives_napi_; }
   /// Whether the kernel waits for sendto() or poll() to send: in copy mode always.
   [[nodiscard]] bool send_needs_wakeup() const {
     return !asks_ || ::xsk_ring_prod__needs_wakeup(&rings_->tx) != 0;
@@ -186,6 +188,7 @@ class Xsk {
   std::unique_ptr<Rings> rings_;
   bool asks_ = false;  // XDP_USE_NEED_WAKEUP
   bool multi_buffer_ = false;
+  bool drives_napi_ = false;  // busy_poll_budget
   // Set-up. The socket goes first: its descriptor is the UMEM's, which closes it.
   XskMode mode_{};
   std::vector<FrameAddr> first_chunks_;

@@ -150,8 +150,8 @@ constexpr std::array kKeys = {
               .min = 0,
               .max = kMaxBusyPollBudget,
               .rule = "write a number in range; 0 turns preferred busy polling off",
-              .help = "frames that the driver handles per poll when the worker drives it instead "
-                      "of the device's interrupts",
+              .help = "frames that the driver handles in each call of a worker that is awake "
+                      "(SO_PREFER_BUSY_POLL); its interrupts stay unless the device defers them",
               .driver = Driver::af_xdp},
              of_end<integer<&AfXdp::busy_poll_budget, AfXdp>>},
 };

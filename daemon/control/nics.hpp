@@ -35,7 +35,8 @@ struct NicMemory {
 Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena,
                       const NicMemory::FirstChunks& first_chunks);
 
-/// Looks on how many queues the device receives now, `ethtool -L`, and says so when that has changed.
+/// Looks on how many queues the device receives now, `ethtool -L`, and says so when that has
+/// changed.
 void look_at_queues(PairEnd& end);
 
 /// Sends of long frames to a card: no super-frames, whose segments would not fit a chunk.

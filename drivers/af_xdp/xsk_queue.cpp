@@ -72,7 +72,9 @@ void XskQueue::complete(const Completion& completion, const io_uring_cqe& cqe) {
       if (cqe.res >= 0 || cqe.res == -EAGAIN || cqe.res == -EBUSY) kick_again();
       return;
     default:
+      // Or a call to receive, which completes only if it has failed: the device is down.
       invariant(completion.op == Op::cancel, "a socket is polled, kicked, and polls are cancelled");
+      refused_ = true;
   }
 }
 
@@ -104,6 +106,7 @@ std::size_t XskQueue::receive() {
         received.push(take(addr, len));
       });
   if (received.empty()) return seen;
+  refused_ = false;
   if (!has_arrivals()) io_.ready.push_back(this);
   arrived().splice(received);
   return seen;
@@ -132,7 +135,16 @@ void XskQueue::receive_piece(FrameAddr addr, std::uint32_t len, bool continues,
 void XskQueue::fill() {
   if (abandoned_) return;
   const std::size_t room = xsk_.fill_room();
-  if (room == 0) return;
+  if (room != 0) fill(room);
+  const bool asked_for = room != 0 && xsk_.fill_needs_wakeup();
+  if (!asked_for && (!xsk_.drives_napi() || refused_)) return;
+  io_uring_sqe& sqe = next_sqe();
+  io_uring_prep_recv(&sqe, slot, nullptr, 0, MSG_DONTWAIT);
+  sqe.flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
+  sqe.user_data = user_data(Op::cancel);  // whatever it says
+}
+
+void XskQueue::fill(std::size_t room) {
   FramePool& pool = io_.pool;
   const std::size_t chunks = std::min(room, pool.free_chunks());
   for (std::size_t i = 0; i < chunks; ++i) {
@@ -144,11 +156,6 @@ void XskQueue::fill() {
   // Frames that come home make it whole again: wake_told() of whoever sends them.
   if (chunks < room && std::ranges::find(io_.starved, this) == io_.starved.end())
     io_.starved.push_back(this);
-  if (!xsk_.fill_needs_wakeup()) return;
-  io_uring_sqe& sqe = next_sqe();
-  io_uring_prep_recv(&sqe, slot, nullptr, 0, MSG_DONTWAIT);
-  sqe.flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-  sqe.user_data = user_data(Op::cancel);  // whatever it says
 }
 
 void XskQueue::transmit(FrameList& frames) {

@@ -42,7 +42,7 @@ class XskQueue final : public UringQueue {
   [[nodiscard]] const SentFrames& sent() const { return sent_; }
   /// Rings -> arrived, written. Whether there was anything.
   bool collect();
-  /// Gives the kernel chunks to receive into.
+  /// Gives the kernel chunks to receive into, and calls it where it wants that.
   void fill();
   /// Makes the kernel send what is left over from kicks that it has turned down.
   void kick_again();
@@ -56,6 +56,7 @@ class XskQueue final : public UringQueue {
   [[gnu::noinline]] void receive_piece(FrameAddr addr, std::uint32_t len, bool continues,
                                        FrameList& received);
   [[gnu::noinline]] void transmit_pieces(Frame& frame, std::size_t& room);
+  void fill(std::size_t room);
   void send_piece(FrameAddr addr, std::uint32_t len, std::uint32_t& left);
   void end(Frame& frame, int error);
 
@@ -63,7 +64,8 @@ class XskQueue final : public UringQueue {
   bool reading_ = false;
   bool polling_ = false;  // a poll is armed
   bool abandoned_ = false;
-  std::uint32_t kicks_ = 0;      // in flight
+  bool refused_ = false;     // a call to receive; none to drive NAPI before something has arrived
+  std::uint32_t kicks_ = 0;  // in flight
   Frame* assembling_ = nullptr;  // a frame of several descriptors, until its last
   SentFrames sent_;
   // By page of the arena: whether the kernel may receive into it. Not of bytes, which could alias

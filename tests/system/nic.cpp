@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -465,6 +466,28 @@ TEST_F(Nic, KeepsWrongAndAbsentChecksumsAsTheyAre) {
 }
 
 /// Sent minus what the socket's rows say was lost is what the daemon read.
+/// A call that the kernel turns down must not be the reason for the next.
+TEST_F(Nic, ThatItsWorkerDrivesIsLeftAloneWhileItIsDown) {
+  constexpr std::uint64_t kManyRounds = 1000;
+  Pair pair = nic_to_nic();
+  pair.a.xdp_keys = pair.b.xdp_keys = "busy_poll_budget = 64";
+  start({.pairs = {pair}});
+  const auto rounds = [] {
+    std::uint64_t sum = 0;
+    const json::object now = stats();
+    for (const auto& worker : now.at("workers").as_array())
+      sum += number(worker.as_object(), "rounds");
+    return sum;
+  };
+  EXPECT_TRUE(pings("red", "192.168.1.2"));
+  ip("-n nic-veth0 link set veth0 down");
+  const std::uint64_t before = rounds();
+  std::this_thread::sleep_for(300ms);
+  EXPECT_LT(rounds() - before, kManyRounds);
+  ip("-n nic-veth0 link set veth0 up");
+  EXPECT_TRUE(pings("red", "192.168.1.2"));
+}
+
 TEST_F(Nic, CountsWhatItsRingsCouldNotHold) {
   Pair pair = nic_to_tap();
   pair.a.xdp_keys = "rx_ring = 64";
