@@ -1,9 +1,9 @@
 // Runs simulations by seed: what a failing test says to replay, and what broken stages are run by.
 //
 //   sim --seed=N [--count=N] [--steps=N] [--meet-all]     exit 0: all held; 1: something did not
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tests/sim/arguments.hpp"
 #include "tests/sim/simulation.hpp"
 
 namespace {
@@ -18,17 +18,9 @@ void print_counters(const vethd::Counters& counters) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t seed = 1;
-  std::uint64_t count = 1;
-  std::uint32_t steps = vethd::sim::kDefaultSteps;
-  bool meet_all = false;
+  const auto [seed, count, steps, meet_all] =
+      vethd::sim::parse(argc, argv, vethd::sim::kDefaultSteps);
   vethd::Counters totals;
-  CLI::App app("Simulates workers over devices in memory");
-  app.add_option("--seed", seed, "the first seed")->required();
-  app.add_option("--count", count, "how many seeds, ascending");
-  app.add_option("--steps", steps, "of the scheduler, each");
-  app.add_flag("--meet-all", meet_all, "fail if a row of the ledger was never met");
-  CLI11_PARSE(app, argc, argv);
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto parameters = vethd::sim::Parameters::draw(seed + i, steps);
     std::printf("%s\n", parameters.text().c_str());
