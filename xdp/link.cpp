@@ -52,7 +52,8 @@ std::string hint_for(int code, int ifindex, const std::string& ifname, XdpAttach
       return "";
     case EOPNOTSUPP:
       return "its driver has no XDP of its own, or not while it merges what it receives: "
-             "ethtool -K … lro off rx-gro-hw off";
+             "ethtool -K " +
+             ifname + " lro off rx-gro-hw off";
     case ERANGE:  // veth, tun and others
     case EMSGSIZE:
     case EFBIG:
@@ -60,7 +61,7 @@ std::string hint_for(int code, int ifindex, const std::string& ifname, XdpAttach
              "take fragments";
     case ENOSPC:  // veth: more tx queues of the peer than rx queues
     case ENOMEM:  // virtio_net, for want of tx queues; and memory proper
-      return "it has too few queues for XDP: ethtool -L …";
+      return "it has too few queues for XDP: ethtool -l " + ifname + " shows them, -L sets them";
     default:
       return "";
   }
