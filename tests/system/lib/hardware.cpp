@@ -76,8 +76,10 @@ void set_channels(const std::string& netns, const std::string& ifname, unsigned 
 }
 
 void plug_cable(const std::string& ifname, bool in) {
-  write_to(std::getenv(kMonitorVariable),
-           "set_link net" + std::to_string(place_of(ifname)) + (in ? " on\n" : " off\n"));
+  // Behind an end of line: whatever the kernel sent to find out what port this is, is no command.
+  write_to(std::getenv(kMonitorVariable), std::string("\n") + "set_link net" +
+                                              std::to_string(place_of(ifname)) +
+                                              (in ? " on\n" : " off\n"));
 }
 
 std::string slot_of(const std::string& netns, const std::string& ifname) {
