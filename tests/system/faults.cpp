@@ -11,8 +11,8 @@ namespace {
 
 constexpr milliseconds kSoon = 5s;
 
-class Links : public OnBothWires {};
-VETHD_ON_BOTH_WIRES(Links);
+class Links : public OnWires {};
+VETHD_ON_WIRES(kBothWires, Links);
 
 struct Carriers {
   bool a, b;
@@ -121,7 +121,7 @@ TEST_P(Links, GoOnInAnotherNamespace) {
 }
 
 /// Links that vanish: the pair next to it must not notice.
-class Vanishing : public OnBothWires {
+class Vanishing : public OnWires {
  protected:
   void connect_two_pairs() {
     const Pair other = {.name = "other",
@@ -149,7 +149,7 @@ class Vanishing : public OnBothWires {
     EXPECT_NE(daemon().process().err().find("web"), std::string::npos) << daemon().process().err();
   }
 };
-VETHD_ON_BOTH_WIRES(Vanishing);
+VETHD_ON_WIRES(kBothWires, Vanishing);
 
 TEST_P(Vanishing, AnEndTakesItsPeerWithItAndNoOther) {
   connect_two_pairs();

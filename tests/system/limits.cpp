@@ -48,8 +48,8 @@ TEST_P(Mtu, IsFilledByPacketsThatMayNotBeFragmented) {
   EXPECT_TRUE(sent) << sent.error().text();
 }
 
-class Limits : public OnBothWires {};
-VETHD_ON_BOTH_WIRES(Limits);
+class Limits : public OnWires {};
+VETHD_ON_WIRES(kBothWires, Limits);
 
 TEST_P(Limits, FramesOf1518BytesPassAndOf1519DropAtMtu1500) {
   Pair pair = red_to_blue();

@@ -44,31 +44,6 @@ Pair nic_to_nic(const std::string& mode = "copy") {
   return pair;
 }
 
-std::string vlan_stripping(const End& end) {
-  const std::string all = run({"ethtool", "-k", end.ifname}, {.netns = nic_netns(end)}).out;
-  const std::string name = "rx-vlan-offload: ";
-  const std::size_t at = all.find(name);
-  if (at == std::string::npos) return "unknown";
-  return all.substr(at + name.size(), all.find('\n', at) - at - name.size());
-}
-
-std::string details(const End& end) {
-  return ip("-n " + nic_netns(end) + " -d link show dev " + end.ifname);
-}
-
-/// As make_nic() made it: no program, no promiscuity, tags taken out.
-testing::AssertionResult is_untouched(const End& end) {
-  const auto clean = [&] {
-    const std::string text = details(end);
-    return text.find("prog/xdp") == std::string::npos &&
-           text.find(" promiscuity 0 ") != std::string::npos && vlan_stripping(end) == "on";
-  };
-  const auto became = wait_until(clean, 2s, "the device as it was");
-  return became ? became
-                : testing::AssertionFailure()
-                      << became.message() << ": " << details(end) << vlan_stripping(end);
-}
-
 class NicRefusal : public System {
  protected:
   void make(const Pair& pair) {
@@ -121,7 +96,7 @@ TEST_F(NicRefusal, OfADeviceWithAProgramOfSomebodyElse) {
     ip(std::string("-n nic-veth0 link set dev veth0 ") + option + " object " + XDP_TEST_OBJECT +
        " program pass_all");
     expect(pair, {"nic-veth0/veth0", "has a program already: pass_all"});
-    EXPECT_NE(details(pair.a).find("name pass_all"), std::string::npos) << "it was not ours";
+    EXPECT_NE(nic_details(pair.a).find("name pass_all"), std::string::npos) << "it was not ours";
     EXPECT_EQ(vlan_stripping(pair.a), "on");
     forget_netns();
   }
@@ -164,7 +139,7 @@ TEST_F(Nic, ShowsTheModeThatItGotAndWhyNoBetterOne) {
   ASSERT_EQ(shown.at("refused").as_array().size(), 1U) << shown;
   EXPECT_NE(shown.at("refused").at(0).as_string().find("zero-copy"), json::string::npos) << shown;
   EXPECT_FALSE(shown.at("multi_buffer").as_bool());
-  EXPECT_NE(details(nic_to_tap().a).find(" promiscuity 1 "), std::string::npos);
+  EXPECT_NE(nic_details(nic_to_tap().a).find(" promiscuity 1 "), std::string::npos);
   EXPECT_TRUE(pings("red", "192.168.1.2"));
 }
 
@@ -173,7 +148,7 @@ TEST_F(Nic, InAskedModeRefusesNothing) {
   EXPECT_EQ(af_xdp().at("mode_asked"), "generic");
   EXPECT_EQ(af_xdp().at("mode"), "generic");
   EXPECT_TRUE(af_xdp().at("refused").as_array().empty());
-  EXPECT_NE(details(nic_to_tap().a).find("xdpgeneric"), std::string::npos);
+  EXPECT_NE(nic_details(nic_to_tap().a).find("xdpgeneric"), std::string::npos);
 }
 
 TEST_F(Nic, IsLeftAsItWasByStop) {

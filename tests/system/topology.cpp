@@ -6,8 +6,8 @@
 namespace vethd::system_test {
 namespace {
 
-class Topologies : public OnBothWires {};
-VETHD_ON_EVERY_WIRE(Topologies);
+class Topologies : public OnWires {};
+VETHD_ON_WIRES(kEveryWire, Topologies);
 
 TEST_P(Topologies, PairsAndMachinesCarryTheirOwnTraffic) {
   Topology topology{.pairs = {},

@@ -20,8 +20,8 @@ const Route kRedToBlueV6 = {"red", "blue", "fd00::2"};
 const std::vector<std::uint32_t> kMixedSizes = {12,   13,   64, 999,   1400, 1472,
                                                 1473, 4000, 12, 30001, 65507};
 
-class Traffic : public OnBothWires {};
-VETHD_ON_EVERY_WIRE(Traffic);
+class Traffic : public OnWires {};
+VETHD_ON_WIRES(kEveryWire, Traffic);
 
 TEST_P(Traffic, PingsAnswerInBothFamiliesAsSoonAsThePairIsReady) {
   connect({.pairs = {red_to_blue()}});

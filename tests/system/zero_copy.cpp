@@ -59,14 +59,6 @@ End blue_tap() { return {.netns = "blue", .ifname = "veth1", .addresses = {"192.
 Pair nic_to_nic() { return {.name = "web", .a = red_nic(), .b = blue_nic()}; }
 Pair nic_to_tap() { return {.name = "web", .a = red_nic(), .b = blue_tap()}; }
 
-std::string vlan_stripping(const End& end) {
-  const std::string all = run({"ethtool", "-k", nic_ifname(end)}, {.netns = nic_netns(end)}).out;
-  const std::string name = "rx-vlan-offload: ";
-  const std::size_t at = all.find(name);
-  if (at == std::string::npos) return "unknown";
-  return all.substr(at + name.size(), all.find('\n', at) - at - name.size());
-}
-
 /// What the device itself has counted, whoever took it.
 std::uint64_t received_by(const End& end) {
   const std::string shown = ip("-n " + nic_netns(end) + " -j -s link show dev " + nic_ifname(end));

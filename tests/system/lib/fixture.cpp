@@ -60,11 +60,11 @@ void System::start(const Topology& topology) {
   start_with(to_toml(topology));
 }
 
-void OnBothWires::connect(const Topology& topology) {
+void OnAWire::connect(const Topology& topology) {
   if (on_vethd()) {
     Topology ours = topology;
     for (Pair& pair : ours.pairs) {
-      const char* const mode = GetParam() == Wire::xdp_generic ? "generic" : "copy";
+      const char* const mode = wire_ == Wire::xdp_generic ? "generic" : "copy";
       if (a_is_xdp()) pair.a.xdp_mode = mode;
       if (b_is_xdp()) pair.b.xdp_mode = mode;
     }
@@ -74,20 +74,38 @@ void OnBothWires::connect(const Topology& topology) {
   make_kernel_veth(topology);
 }
 
-void OnBothWires::expect_no_drops(const std::string& pair) {
+void OnAWire::expect_no_drops(const std::string& pair) {
   if (!on_vethd()) return;
   EXPECT_EQ(drops_in(ledger(pair, "a_to_b")), "");
   EXPECT_EQ(drops_in(ledger(pair, "b_to_a")), "");
 }
 
-std::uint64_t OnBothWires::volume(std::uint64_t bytes) const {
-  // Frames of one MTU, each copied by the kernel on its way in and out.
-  constexpr std::uint64_t kSlower = 16;
-  return a_is_xdp() || b_is_xdp() ? bytes / kSlower : bytes;
+std::uint64_t OnAWire::lost_outside(const Pair& pair, const std::string& direction) {
+  const bool there = direction == "a_to_b";
+  const End& from = there ? pair.a : pair.b;
+  const End& to = there ? pair.b : pair.a;
+  std::uint64_t lost = 0;
+  const boost::json::object counted = ledger(pair.name, direction);
+  for (const char* row : {"tap_ring_dropped", "xsk_rx_dropped", "xsk_rx_ring_full"})
+    lost += number(counted, row);
+  if (there ? a_is_xdp() : b_is_xdp()) lost += link_of(from.netns, from.ifname).tx_dropped;
+  if (there ? b_is_xdp() : a_is_xdp()) lost += link_of(nic_netns(to), nic_ifname(to)).tx_dropped;
+  return lost;
 }
 
-std::string wire_name(const testing::TestParamInfo<Wire>& info) {
-  switch (info.param) {
+void OnAWire::expect_untouched(const Pair& pair) {
+  EXPECT_TRUE(!a_is_xdp() || is_untouched(pair.a));
+  EXPECT_TRUE(!b_is_xdp() || is_untouched(pair.b));
+}
+
+std::uint64_t OnAWire::volume(std::uint64_t bytes) const {
+  // Frames of one MTU, each copied by the kernel on its way in and out.
+  constexpr std::uint64_t kSlower = 16;
+  return on_xdp() ? bytes / kSlower : bytes;
+}
+
+std::string name_of(Wire wire) {
+  switch (wire) {
     case Wire::kernel_veth:
       return "kernel_veth";
     case Wire::vethd:

@@ -64,7 +64,7 @@ void set_sysctl(const std::string& netns, const std::string& key, const std::str
 }
 
 Link link_of(const std::string& netns, const std::string& ifname) {
-  const Finished done = run(words("ip " + in(netns) + "-d -j link show dev " + ifname));
+  const Finished done = run(words("ip " + in(netns) + "-s -d -j link show dev " + ifname));
   if (done.exit_code != 0) return {};
   const json::object text = json::parse(done.out).as_array().at(0).as_object();
   Link link{.exists = true,
@@ -73,6 +73,7 @@ Link link_of(const std::string& netns, const std::string& ifname) {
             .qdisc = std::string(text.at("qdisc").as_string()),
             .mtu = text.at("mtu").to_number<unsigned>(),
             .ifindex = text.at("ifindex").to_number<unsigned>(),
+            .tx_dropped = text.at("stats64").at("tx").at("dropped").to_number<std::uint64_t>(),
             .kind = {}};
   for (const json::value& flag : text.at("flags").as_array()) {
     if (flag == "UP") link.up = true;

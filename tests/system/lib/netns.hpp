@@ -1,6 +1,7 @@
 // Network namespaces and their links, made and read through ip(8).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,7 @@ struct Link {
   std::string qdisc;
   unsigned mtu = 0;
   unsigned ifindex = 0;
+  std::uint64_t tx_dropped = 0;
   std::string kind;  // "tun", "veth", ...; empty for hardware
 };
 

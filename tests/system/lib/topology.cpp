@@ -155,6 +155,30 @@ void expect_nic_up(const End& end) {
   expect_up({.netns = nic_netns(end), .ifname = nic_ifname(end)});
 }
 
+std::string vlan_stripping(const End& end) {
+  const std::string all = run({"ethtool", "-k", nic_ifname(end)}, {.netns = nic_netns(end)}).out;
+  const std::string name = "rx-vlan-offload: ";
+  const std::size_t at = all.find(name);
+  if (at == std::string::npos) return "unknown";
+  return all.substr(at + name.size(), all.find('\n', at) - at - name.size());
+}
+
+std::string nic_details(const End& end) {
+  return ip("-n " + nic_netns(end) + " -d link show dev " + nic_ifname(end));
+}
+
+testing::AssertionResult is_untouched(const End& end) {
+  const auto clean = [&] {
+    const std::string text = nic_details(end);
+    return text.find("prog/xdp") == std::string::npos &&
+           text.find(" promiscuity 0 ") != std::string::npos && vlan_stripping(end) == "on";
+  };
+  const auto became = wait_until(clean, 2s, "the device as it was");
+  return became ? became
+                : testing::AssertionFailure()
+                      << became.message() << ": " << nic_details(end) << vlan_stripping(end);
+}
+
 Pair red_to_blue() {
   return {.name = "web",
           .a = {.netns = "red", .ifname = "veth0", .addresses = {"192.168.1.1/24", "fd00::1/64"}},

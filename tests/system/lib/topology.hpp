@@ -11,6 +11,8 @@
 //   red: eth0 ---- wire ---- eth1 :nic-eth0 = AF_XDP = vethd
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
@@ -64,6 +66,13 @@ void make_kernel_veth(const Topology& topology);
 void make_nic(const End& end);
 /// Both sides run; std::runtime_error when they do not soon.
 void expect_nic_up(const End& end);
+
+/// Of its device: "on", "off", as ethtool -k says it.
+std::string vlan_stripping(const End& end);
+/// ip -d link show
+std::string nic_details(const End& end);
+/// As make_nic() made it: no program, no promiscuity, tags taken out. Or it becomes that soon.
+testing::AssertionResult is_untouched(const End& end);
 
 /// red/veth0 192.168.1.1 fd00::1 and blue/veth1 192.168.1.2 fd00::2
 Pair red_to_blue();
