@@ -46,8 +46,11 @@ TEST_F(Control, ShowsThePairsAsTheyAre) {
   EXPECT_EQ(answer.at("daemon").at("pid").to_number<pid_t>(), daemon().process().pid());
 }
 
-TEST_F(Control, CountsTheFramesThatPassed) {
-  start({.pairs = {red_to_blue()}});
+class Counts : public OnWires {};
+VETHD_ON_WIRES(kDaemonsWires, Counts);
+
+TEST_P(Counts, TheFramesThatPassed) {
+  connect({.pairs = {red_to_blue()}});
   ASSERT_TRUE(pings("red", "-4 192.168.1.2"));
   const auto before = number(ledger("web", "a_to_b"), "tx_frames");
   constexpr std::uint32_t kDatagrams = 100;

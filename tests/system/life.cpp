@@ -172,29 +172,6 @@ TEST_F(Life, EndsCleanlyOnSigint) {
   daemon_is_gone();
 }
 
-TEST_F(Life, EndsWithinASecondUnderLoad) {
-  start({.pairs = {red_to_blue()}});
-  const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
-  const FrameSource back("blue", "veth1", FrameSource::Pace::as_fast_as_possible);
-  const PacketSocket blue("blue", "veth1");
-  ASSERT_TRUE(blue.receive(5s)) << "no load";
-  EXPECT_TRUE(daemon().stop(1s));
-  EXPECT_EQ(daemon().unexpected_log(), "");
-  daemon_is_gone();
-}
-
-TEST_F(Life, LeavesNothingBehindWhenKilledUnderLoad) {
-  start_with_own_netns();
-  {
-    const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
-    const PacketSocket blue("blue", "veth1");
-    ASSERT_TRUE(blue.receive(5s)) << "no load";
-    daemon().process().signal(SIGKILL);
-    ASSERT_EQ(daemon().process().wait_exit(5s), 128 + SIGKILL);
-  }
-  daemon_is_gone();  // teardown waits for the rest to follow
-}
-
 TEST_F(Life, CanStartAgainAfterBeingKilled) {
   for (int life = 0; life < 2; ++life) {
     start_with_own_netns();
@@ -205,14 +182,44 @@ TEST_F(Life, CanStartAgainAfterBeingKilled) {
   }
 }
 
-TEST_F(Life, CostsNoCpuTimeWhileNothingIsSent) {
+class LifeOfWires : public OnWires {};
+VETHD_ON_WIRES(kDaemonsWires, LifeOfWires);
+
+TEST_P(LifeOfWires, EndsWithinASecondUnderLoad) {
+  connect({.pairs = {red_to_blue()}});
+  const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+  const FrameSource back("blue", "veth1", FrameSource::Pace::as_fast_as_possible);
+  const PacketSocket blue("blue", "veth1");
+  ASSERT_TRUE(blue.receive(5s)) << "no load";
+  EXPECT_TRUE(daemon().stop(1s));
+  EXPECT_EQ(daemon().unexpected_log(), "");
+  daemon_is_gone();
+  expect_untouched(red_to_blue());
+}
+
+TEST_P(LifeOfWires, LeavesNothingBehindWhenKilledUnderLoad) {
+  Topology topology{.pairs = {red_to_blue()}};
+  topology.create_netns = !on_xdp();  // their devices are there before the daemon
+  connect(topology);
+  {
+    const FrameSource there("red", "veth0", FrameSource::Pace::as_fast_as_possible);
+    const PacketSocket blue("blue", "veth1");
+    ASSERT_TRUE(blue.receive(5s)) << "no load";
+    daemon().process().signal(SIGKILL);
+    ASSERT_EQ(daemon().process().wait_exit(5s), 128 + SIGKILL);
+  }
+  daemon_is_gone();
+  expect_untouched(red_to_blue());  // teardown waits for the rest to follow
+}
+
+TEST_P(LifeOfWires, CostsNoCpuTimeWhileNothingIsSent) {
   Pair pair = red_to_blue();
   pair.a.addresses = pair.b.addresses = {};
   make_netns_for({.pairs = {pair}});
   // No router solicitations and no multicast reports: the links must have nothing to say.
   set_sysctl("red", "net.ipv6.conf.default.disable_ipv6", "1");
   set_sysctl("blue", "net.ipv6.conf.default.disable_ipv6", "1");
-  start({.pairs = {pair}});
+  connect({.pairs = {pair}});
   const long before = daemon().process().cpu_ticks();
   EXPECT_FALSE(daemon().process().wait_exit(1s)) << "it ended while it was watched";
   EXPECT_LE(daemon().process().cpu_ticks() - before, 1);
