@@ -51,16 +51,22 @@ trap 'rm -f "$job" "$console" "$monitor"' EXIT
 printf 'cd %q && exec' "$PWD" >"$job"
 printf ' %q' "$@" >>"$job"
 
-late=0
-timeout --kill-after=5 "${VETHD_VM_SECONDS:-600}" "$dir/qemu" \
-  -accel tcg,thread=multi -cpu max -machine q35 -smp "$cpus" -m 1024 \
-  -nodefaults -no-reboot -sandbox on,spawn=deny -display none -serial stdio \
-  -chardev "socket,id=monitor,path=$monitor,server=on,wait=off" -mon chardev=monitor \
-  -serial "unix:$monitor" \
-  -kernel "$dir/$kernel/vmlinuz" -initrd "$dir/$kernel/initrd.gz" \
-  -append "console=ttyS0 quiet panic=-1 mitigations=off vethd.job=$job" \
-  -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
-  "${nics[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' | tee "$console" || late=$?
+# An emulator with several threads sometimes breaks an assertion of its own on the way up
+# (iotlb_to_section); hardly ever twice.
+for _ in 1 2; do
+  late=0
+  timeout --kill-after=5 "${VETHD_VM_SECONDS:-600}" "$dir/qemu" \
+    -accel tcg,thread=multi -cpu max -machine q35 -smp "$cpus" -m 1024 \
+    -nodefaults -no-reboot -sandbox on,spawn=deny -display none -serial stdio \
+    -chardev "socket,id=monitor,path=$monitor,server=on,wait=off" -mon chardev=monitor \
+    -serial "unix:$monitor" \
+    -kernel "$dir/$kernel/vmlinuz" -initrd "$dir/$kernel/initrd.gz" \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off vethd.job=$job" \
+    -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+    "${nics[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' | tee "$console" || late=$?
+  ! grep -q '^vm: .* up after ' "$console" && [ $late -ne 124 ] || break
+  echo "vm: the emulator ended before the machine was up"
+done
 [ $late -ne 124 ] || { echo "vm: stopped after ${VETHD_VM_SECONDS:-600} s"; exit 124; }
 status=$(sed -n 's/^vm: exit //p' "$console" | tail -n 1)
 exit "${status:-125}"
