@@ -55,7 +55,7 @@ def read_times(file):
 
 
 def read_instructions(file, batches):
-    lines = (line.split() for line in file.read_text().splitlines())
+    lines = (line.rsplit(maxsplit=1) for line in file.read_text().splitlines())  # "one flow"
     return {name: int(collected) / (batches * BATCH) for name, collected in lines}
 
 
