@@ -201,7 +201,8 @@ class VethXmitList : public test::Softnet, public testing::WithParamInterface<co
     sysctls.netdev_budget = 1 + static_cast<std::int32_t>(random.below(60));
     sysctls.rps_sock_flow_entries = random.percent(20) ? 16 : 0;
     build(sysctls, *GetParam());
-    path_.dev = Device{.netns = random.below(2)};
+    path_.dev = Device{};
+    path_.dev.netns = random.below(2);
     path_.peer.mtu = 300;
     path_.peer.running = !random.percent(5);
     if (random.percent(30)) path_.dev.mark = 5;
