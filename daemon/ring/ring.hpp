@@ -20,6 +20,7 @@ enum class Op : std::uint8_t {
   event,   // the eventfd: the same, and the read of it must be armed again
   woke,    // our own MSG_RING has failed; value: CpuId it was for. Success says nothing
   kick,    // of an AF_XDP socket: slot and value as for reads
+  call,    // of an AF_XDP socket, to receive: the same. Completes only if it was turned down
   pause,   // a sleep that must not last: no more than a reason to look
   cancel,  // of a read: slot and value as there. The read's own completion says that it has ended
 };

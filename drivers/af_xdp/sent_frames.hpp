@@ -13,9 +13,8 @@ namespace vethd {
 
 /// Holds frames from the tx ring to the completion ring, which may give them back in another order.
 ///
-/// Shape  by page of the arena: a frame is known by the one its last byte is in. A completed
-/// address
-///        in any other page is a piece of a frame that is not all sent yet.
+/// Shape  by page of the arena: a frame is known by the one its last byte is in. An address that
+///        completes elsewhere is a piece of a frame that is not all sent yet.
 class SentFrames {
  public:
   explicit SentFrames(const ArenaPlan& plan) : by_page_(plan.bytes() / kChunkBytes, nullptr) {}

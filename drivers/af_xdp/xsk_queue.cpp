@@ -71,10 +71,11 @@ void XskQueue::complete(const Completion& completion, const io_uring_cqe& cqe) {
       // without a word. Other errors mean that the device is not ready; UringIo asks again later.
       if (cqe.res >= 0 || cqe.res == -EAGAIN || cqe.res == -EBUSY) kick_again();
       return;
-    default:
-      // Or a call to receive, which completes only if it has failed: the device is down.
-      invariant(completion.op == Op::cancel, "a socket is polled, kicked, and polls are cancelled");
+    case Op::call:  // the device is down
       refused_ = true;
+      return;
+    default:
+      invariant(completion.op == Op::cancel, "a socket is polled, called, and polls are cancelled");
   }
 }
 
@@ -141,7 +142,7 @@ void XskQueue::fill() {
   io_uring_sqe& sqe = next_sqe();
   io_uring_prep_recv(&sqe, slot, nullptr, 0, MSG_DONTWAIT);
   sqe.flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-  sqe.user_data = user_data(Op::cancel);  // whatever it says
+  sqe.user_data = user_data(Op::call);
 }
 
 void XskQueue::fill(std::size_t room) {

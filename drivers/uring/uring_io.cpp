@@ -82,6 +82,7 @@ void UringIo::complete(const io_uring_cqe& cqe) {
   switch (completion.op) {
     case Op::read:
     case Op::kick:
+    case Op::call:
     case Op::cancel: {
       UringQueue* const queue = queues_[completion.slot].get();
       const bool known = queue != nullptr && queue->generation == completion.value;
