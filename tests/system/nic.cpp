@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -328,18 +327,13 @@ TEST_F(Nic, ThatIsRemovedUnderLoadTakesItsPairWithItAndNoOther) {
 TEST_F(Nic, ThatIsRemovedGivesBackAllItsMemory) {
   start({.pairs = {nic_to_tap()}});
   daemon().allow_log("web");
-  const auto missing = [] {  // a frame in the pool has a chunk beside it there, or a landing buffer
-    std::int64_t chunks = 0;
+  // A frame in the pool has a chunk beside it there, or a landing buffer.
+  const auto missing = [] {
     const json::object now = stats();
-    for (const auto& worker : now.at("workers").as_array()) {
-      const auto& row = worker.as_object();
-      chunks += row.at("frames_free").to_number<std::int64_t>() -
-                row.at("chunks_free").to_number<std::int64_t>() -
-                static_cast<std::int64_t>(kLandingBuffers);
-    }
-    return chunks;
+    return of_all_workers(now, "frames_free") - of_all_workers(now, "chunks_free") -
+           now.at("workers").as_array().size() * kLandingBuffers;
   };
-  EXPECT_GT(missing(), 0) << "those in the fill ring";
+  EXPECT_GT(missing(), 0U) << "those in the fill ring";
   ip("-n nic-veth0 link del veth0");
   EXPECT_TRUE(wait_until([&] { return missing() == 0; }, kSoon, "all chunks to be free"));
 }
@@ -440,29 +434,22 @@ TEST_F(Nic, KeepsWrongAndAbsentChecksumsAsTheyAre) {
   }
 }
 
-/// Sent minus what the socket's rows say was lost is what the daemon read.
 /// A call that the kernel turns down must not be the reason for the next.
 TEST_F(Nic, ThatItsWorkerDrivesIsLeftAloneWhileItIsDown) {
   constexpr std::uint64_t kManyRounds = 1000;
   Pair pair = nic_to_nic();
   pair.a.xdp_keys = pair.b.xdp_keys = "busy_poll_budget = 64";
   start({.pairs = {pair}});
-  const auto rounds = [] {
-    std::uint64_t sum = 0;
-    const json::object now = stats();
-    for (const auto& worker : now.at("workers").as_array())
-      sum += number(worker.as_object(), "rounds");
-    return sum;
-  };
   EXPECT_TRUE(pings("red", "192.168.1.2"));
   ip("-n nic-veth0 link set veth0 down");
-  const std::uint64_t before = rounds();
-  std::this_thread::sleep_for(300ms);
-  EXPECT_LT(rounds() - before, kManyRounds);
+  const std::uint64_t before = of_all_workers(stats(), "rounds");
+  pause_for(300ms);
+  EXPECT_LT(of_all_workers(stats(), "rounds") - before, kManyRounds);
   ip("-n nic-veth0 link set veth0 up");
   EXPECT_TRUE(pings("red", "192.168.1.2"));
 }
 
+/// Sent minus what the socket's rows say was lost is what the daemon read.
 TEST_F(Nic, CountsWhatItsRingsCouldNotHold) {
   Pair pair = nic_to_tap();
   pair.a.xdp_keys = "rx_ring = 64";

@@ -66,14 +66,7 @@ std::uint64_t received_by(const End& end) {
   return number(link.at("stats64").at("rx").as_object(), "packets");
 }
 
-/// Of all workers together.
-std::uint64_t free_chunks() {
-  const json::object now = stats();
-  std::uint64_t sum = 0;
-  for (const json::value& worker : now.at("workers").as_array())
-    sum += number(worker.as_object(), "chunks_free");
-  return sum;
-}
+std::uint64_t free_chunks() { return of_all_workers(stats(), "chunks_free"); }
 
 class ZeroCopy : public System {
  protected:

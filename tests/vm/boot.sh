@@ -64,7 +64,7 @@ for _ in 1 2; do
     -append "console=ttyS0 quiet panic=-1 mitigations=off vethd.job=$job" \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
     "${nics[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' | tee "$console" || late=$?
-  ! grep -q '^vm: .* up after ' "$console" && [ $late -ne 124 ] || break
+  if grep -q '^vm: .* up after ' "$console" || [ $late -eq 124 ]; then break; fi
   echo "vm: the emulator ended before the machine was up"
 done
 [ $late -ne 124 ] || { echo "vm: stopped after ${VETHD_VM_SECONDS:-600} s"; exit 124; }

@@ -129,6 +129,13 @@ json::object pair_in(const json::object& answer, const std::string& name) {
   return {};
 }
 
+std::uint64_t of_all_workers(const json::object& answer, const std::string& row) {
+  std::uint64_t sum = 0;
+  for (const json::value& worker : answer.at("workers").as_array())
+    sum += number(worker.as_object(), row);
+  return sum;
+}
+
 json::object ledger(const std::string& pair, const std::string& direction) {
   return pair_in(stats(), pair).at(direction).as_object();
 }

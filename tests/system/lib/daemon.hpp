@@ -60,6 +60,9 @@ boost::json::object stats();
 /// The pair's object in show() or stats(), empty when it is not there.
 boost::json::object pair_in(const boost::json::object& answer, const std::string& name);
 
+/// A row of theirs in stats(), added up.
+std::uint64_t of_all_workers(const boost::json::object& answer, const std::string& row);
+
 /// One direction of one pair: "a_to_b" or "b_to_a".
 boost::json::object ledger(const std::string& pair, const std::string& direction);
 std::uint64_t number(const boost::json::object& object, const std::string& key);
