@@ -226,7 +226,7 @@ class Daemon {
         if (end.driver != config::Driver::af_xdp) continue;
         for (std::uint32_t queue = 0; queue < end.queues; ++queue) {
           FramePool& pool = *pools_[Pairs::owner_of({pair}, queue, pools_.size()).value];
-          auto& first = chunks[static_cast<std::size_t>(side)].emplace_back();
+          auto& first = chunks[index_of(side)].emplace_back();
           const std::size_t wanted = std::min<std::size_t>(kFirstChunks, end.af_xdp.fill_ring);
           while (first.size() < wanted && pool.has_chunk())
             first.push_back(pool.take_empty_chunk());

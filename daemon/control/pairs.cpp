@@ -93,7 +93,7 @@ Result<void> Pairs::open_end(VethPair& pair, Side side) {
   if (!netns) return pass(std::move(netns));
   end.netns = std::move(*netns);
   if (end.config.driver == config::Driver::tap) return create_tap(end);
-  return take_nic(end, memory_.first_chunks[pair.id.value][static_cast<std::size_t>(side)]);
+  return take_nic(end, memory_.first_chunks[pair.id.value][index_of(side)]);
 }
 
 Result<void> Pairs::take_nic(PairEnd& end, const NicMemory::FirstChunks& first_chunks) {

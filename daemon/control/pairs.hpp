@@ -55,8 +55,8 @@ struct VethPair {
   std::function<void(Result<void>)> opened;  // of open(), until it is called
   Loop::WatchPtr deadline;                   // of open(), or until its sockets are gone
 
-  [[nodiscard]] PairEnd& end(Side side) { return ends[static_cast<std::size_t>(side)]; }
-  [[nodiscard]] const PairEnd& end(Side side) const { return ends[static_cast<std::size_t>(side)]; }
+  [[nodiscard]] PairEnd& end(Side side) { return ends[index_of(side)]; }
+  [[nodiscard]] const PairEnd& end(Side side) const { return ends[index_of(side)]; }
 };
 
 /// Emulates  drivers/net/veth.c: veth_newlink(), veth_dellink(), veth_open(), veth_close(): a pair

@@ -7,6 +7,7 @@
 #include "daemon/worker/worker.hpp"
 
 namespace vethd {
+
 void Worker::take_mail() {
   for (std::size_t i = 0; i < kMailboxMails; ++i) {
     const auto mail = mailbox_.pop();
