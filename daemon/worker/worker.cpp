@@ -6,7 +6,6 @@
 #include "daemon/core/panic.hpp"
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/coalesce.hpp"
-#include "daemon/pipeline/flow.hpp"
 #include "daemon/pipeline/rx_csum.hpp"
 #include "daemon/pipeline/validate_xmit.hpp"
 
@@ -251,19 +250,19 @@ const Worker::PortSide& Worker::egress(PathId path) const {
   return ports_[pair_of(path).value].sides[index_of(side)];
 }
 
+/// Emulates  drivers/net/veth.c: veth_xmit(): skb_get_queue_mapping() chooses the receive queue. A
+///           queue beyond the receiver's is folded, where the kernel leaves the choice open.
 const Worker::PortQueue& Worker::egress(const PortSide& side, const Frame& frame) const {
-  // Where only the owner may write, its own queue saves the way: the backlog has put all of a flow
-  // on one CPU.
-  if (!side.shared)
-    for (const PortQueue& queue : side.queues)
-      if (queue.endpoint != nullptr) return queue;
-  // A TAP learns from what is written: the reverse flow leaves by the queue its last frame came in
-  // by. A symmetric hash keeps both directions of a flow on one queue.
-  const FlowKeys keys = dissect_flow(pool_.arena().bytes_of(frame), frame.linear_bytes(),
-                                     FlowLabel::ignored, kRules618);
-  const HashKey& key = paths_[frame.path.value]->softnet->machine().hash_key;
-  const auto queues = static_cast<std::uint32_t>(side.queues.size());
-  return side.queues[reciprocal_scale(hash_flow(keys, key), queues)];
+  const std::size_t queues = side.queues.size();
+  const std::size_t mapping = frame.meta.queue_mapping;
+  const PortQueue& mapped = side.queues[mapping < queues ? mapping : mapping % queues];
+  if (mapped.endpoint != nullptr) [[likely]]
+    return mapped;
+  // RPS has moved the frame to a worker that may not write there. A queue of its own saves the way
+  // back: all of a flow comes here.
+  for (const PortQueue& queue : side.queues)
+    if (queue.endpoint != nullptr) return queue;
+  return mapped;
 }
 
 /// To the one worker that may write it, which then does what transmit() does here.

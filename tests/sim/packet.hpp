@@ -48,7 +48,6 @@ struct Flow {
   std::uint64_t last_seen = 0;
   std::uint64_t last_damaged = 0;  // GRO lets these pass what it holds
   std::uint64_t order_from = 1;    // older ones may have taken another way
-  std::optional<QueueId> leaves_by = std::nullopt;
 
   [[nodiscard]] bool is_stream() const { return id >= kFirstStream; }
 };
