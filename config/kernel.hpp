@@ -52,9 +52,10 @@ constexpr std::size_t softnet_stat_columns(KernelVersion version) {
   return version < KernelVersion::v6_12 ? 13 : 15;
 }
 
-/// Emulates  net/core/sysctl_net_core.c: proc_do_dev_weight() refuses weights below 1.
+/// Emulates  net/core/sysctl_net_core.c: proc_do_dev_weight() refuses weights below 1, in the
+///           long-term kernels 6.1 and 6.12 by a backport.
 constexpr bool wants_positive_weights(KernelVersion version) {
-  return version >= KernelVersion::v6_18;
+  return version >= KernelVersion::v6_1;
 }
 
 }  // namespace vethd::config

@@ -170,9 +170,11 @@ TEST(Sysctl, FollowsTheVersionWhereKernelsDiffer) {
       {"netdev_budget_usecs", "7999", KernelVersion::v6_12, 250, EINVAL},
       {"netdev_budget_usecs", "2000", KernelVersion::v6_18, 1000, 0},
       {"dev_weight", "0", KernelVersion::v4_14, 250, 0},
-      {"dev_weight", "-1", KernelVersion::v6_12, 250, 0},
+      {"dev_weight_rx_bias", "-1", KernelVersion::v5_4, 250, 0},
+      {"dev_weight", "0", KernelVersion::v6_1, 250, EINVAL},
+      {"dev_weight_rx_bias", "0", KernelVersion::v6_1, 250, EINVAL},
+      {"dev_weight", "-1", KernelVersion::v6_12, 250, EINVAL},
       {"dev_weight", "0", KernelVersion::v6_18, 250, EINVAL},
-      {"dev_weight_rx_bias", "0", KernelVersion::v6_12, 250, 0},
       {"dev_weight_rx_bias", "0", KernelVersion::v6_18, 250, EINVAL},
   };
   for (const auto& [name, value, version, hz, code] : kCases)
