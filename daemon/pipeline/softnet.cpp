@@ -69,10 +69,7 @@ void SoftnetData::set(const Sysctls& sysctls,
   const bool limited = std::ranges::binary_search(sysctls_.flow_limit_cpu_bitmap, cpu_);
   if (limited && flow_limit_ == nullptr)
     flow_limit_ = std::make_unique<FlowLimit>(sysctls_.flow_limit_table_len);
-  if (!limited && flow_limit_ != nullptr) {
-    flow_limit_freed_ += flow_limit_->count();
-    flow_limit_.reset();
-  }
+  if (!limited) flow_limit_.reset();
 }
 
 bool SoftnetData::skb_flow_limit(Frame& frame, const std::byte* data, std::uint32_t qlen) {
@@ -259,8 +256,7 @@ SoftnetCounters SoftnetData::counters() const {
   counters.dropped = dropped_.load(std::memory_order_relaxed);
   counters.time_squeeze = time_squeeze_;
   counters.received_rps = received_rps_;
-  counters.flow_limit_count =
-      flow_limit_freed_ + (flow_limit_ != nullptr ? flow_limit_->count() : 0);
+  counters.flow_limit_count = flow_limit_ != nullptr ? flow_limit_->count() : 0;
   counters.input_qlen = qlen_of(qlen_tail_.load(std::memory_order_relaxed));
   counters.process_qlen = process_queue_.size();
   counters.softirqs = softirqs_;

@@ -210,7 +210,6 @@ class SoftnetData {
   std::vector<CpuId> rps_ipi_list_;    // CPUs to wake: frames went to them, wake-ups have not
   std::vector<bool> on_rps_ipi_list_;  // by CpuId
   std::unique_ptr<FlowLimit> flow_limit_;
-  std::uint64_t flow_limit_freed_ = 0;  // refused by tables that are gone
   std::uint64_t processed_ = 0;
   std::uint64_t time_squeeze_ = 0;
   std::uint64_t received_rps_ = 0;

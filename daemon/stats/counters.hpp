@@ -109,7 +109,7 @@ struct InFlight {
   X(dropped, "frames", "refused by this CPU's backlog")                                   \
   X(time_squeeze, "rounds", "net_rx_action ended with work left: budget or time used up") \
   X(received_rps, "wake-ups", "another CPU enqueued here and woke this one")              \
-  X(flow_limit_count, "frames", "refused by this CPU's flow limit, wherever they went")   \
+  X(flow_limit_count, "frames", "refused by this CPU's flow limit as long as it is on")   \
   X(input_qlen, "frames", "in input_pkt_queue now, or on their way to it")                \
   X(process_qlen, "frames", "in process_queue now")                                       \
   X(softirqs, "runs", "of net_rx_action")                                                 \

@@ -111,15 +111,17 @@ TEST_F(SkbFlowLimit, IsNotAskedOnceTheQueueIsFull) {
   EXPECT_EQ(here().counters().flow_limit_count, 0U);
 }
 
-TEST_F(SkbFlowLimit, KeepsItsCountAndItsLengthWhenItIsSwitched) {
+TEST_F(SkbFlowLimit, LosesItsCountWithItsTable) {
   build({.netdev_max_backlog = 1000, .flow_limit_cpu_bitmap = {kHere}});
   accepted_of(kFlow, 600, here(), kHere);
+  here().set({.netdev_max_backlog = 2000, .flow_limit_cpu_bitmap = {kHere}}, nullptr);
+  EXPECT_EQ(here().counters().flow_limit_count, 36U) << "another setting leaves it alone";
   here().set({.netdev_max_backlog = 1000}, nullptr);
-  EXPECT_EQ(here().counters().flow_limit_count, 36U);
+  EXPECT_EQ(here().counters().flow_limit_count, 0U) << "as softnet_seq_show() without a table";
   EXPECT_EQ(accepted_of(kFlow, 10, here(), kHere), 10) << "off";
   here().set({.netdev_max_backlog = 1000, .flow_limit_cpu_bitmap = {kHere}}, nullptr);
   EXPECT_EQ(accepted_of(kFlow, 100, here(), kHere), 64) << "on again, without a memory";
-  EXPECT_EQ(here().counters().flow_limit_count, 36U + 36U);
+  EXPECT_EQ(here().counters().flow_limit_count, 36U);
 }
 
 }  // namespace
