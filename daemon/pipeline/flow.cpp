@@ -157,7 +157,8 @@ std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key) {
 
 bool taken_for_sock_wfree(const Frame& frame, const std::byte* data) {
   const FlowKeys keys = dissect_flow(data, frame.linear_bytes(), FlowLabel::ignored, kRules618);
-  return keys.ip_proto != kIpProtoTcp;
+  return keys.n_proto != kEthPArp && keys.ip_proto != kIpProtoTcp &&
+         (keys.n_proto != kEthPIp || keys.ip_proto != kIpProtoIgmp);
 }
 
 std::uint32_t skb_get_hash(Frame& frame, const std::byte* data, const HashKey& key,

@@ -56,7 +56,7 @@ FlowKeys dissect_flow(const std::byte* data, std::uint32_t len, FlowLabel label,
 std::uint32_t hash_flow(const FlowKeys& keys, const HashKey& key);
 
 /// Whether the frame's destructor is sock_wfree, which a TAP cannot say: taken to be so unless it
-/// is TCP.
+/// is TCP, whose sockets have one of their own, or ARP or IGMP, which the stack sends without any.
 [[nodiscard]] bool taken_for_sock_wfree(const Frame& frame, const std::byte* data);
 
 /// The frame's hash, computed once and kept.

@@ -7,12 +7,14 @@ namespace vethd {
 
 // EtherTypes, include/uapi/linux/if_ether.h.
 constexpr std::uint16_t kEthPIp = 0x0800;
+constexpr std::uint16_t kEthPArp = 0x0806;
 constexpr std::uint16_t kEthPIpv6 = 0x86dd;
 constexpr std::uint16_t kEthP8021Q = 0x8100;
 constexpr std::uint16_t kEthP8021Ad = 0x88a8;
 
 // Protocols and IPv6 next headers, assigned by IANA.
 constexpr std::uint8_t kIpv6HopByHop = 0;
+constexpr std::uint8_t kIpProtoIgmp = 2;
 constexpr std::uint8_t kIpProtoTcp = 6;
 constexpr std::uint8_t kIpProtoUdp = 17;
 constexpr std::uint8_t kIpv6Routing = 43;

@@ -25,6 +25,7 @@ struct Rules {
   } napi;
   enum class Orphan : std::uint8_t { always, unless_sock_wfree } poll_orphans;  // veth_xdp_rcv()
   bool tx_stops_on_full_ring;  // with a real qdisc; else the frame is dropped
+  bool flushes_after_drop;     // __veth_xdp_flush() also when the frame did not get into the ring
 
   // net/core/skbuff.c: skb_scrub_packet()
   bool scrubs_as_xnet;  // as if the namespace always changed
@@ -67,6 +68,7 @@ inline constexpr Rules kRules414{
     .napi = Rules::Napi::never,
     .poll_orphans = Rules::Orphan::always,
     .tx_stops_on_full_ring = false,
+    .flushes_after_drop = true,
     .scrubs_as_xnet = true,
     .scrub_orphans = true,
     .scrub_clears_fwd_mark = false,
@@ -117,6 +119,7 @@ inline constexpr Rules kRules612 = [] {
   Rules rules = kRules61;
   rules.kernel = "6.12";
   rules.tx_stops_on_full_ring = true;
+  rules.flushes_after_drop = false;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet_not_delivery;
   rules.not_running = Rules::NotRunning::after_limits;
   rules.polls_refilled_list = true;

@@ -104,12 +104,16 @@ bool netif_rx(Path& path, Frame& frame, const std::byte* data, Outside& outside)
   return false;
 }
 
-/// Emulates  drivers/net/veth.c: veth_xdp_rx(), and __veth_xdp_flush() after it.
+/// Emulates  drivers/net/veth.c: veth_xdp_rx().
 bool veth_xdp_rx(Path& path, VethRq& rq, Frame& frame) {
   const bool taken = rq.put(frame);
   if (!taken) ++path.counters.drop_ring_full;
-  if (rq.kick()) path.softnet->napi_schedule(rq);
   return taken;
+}
+
+/// Emulates  drivers/net/veth.c: __veth_xdp_flush().
+void veth_xdp_flush(const Path& path, VethRq& rq) {
+  if (rq.kick()) path.softnet->napi_schedule(rq);
 }
 
 }  // namespace
@@ -128,15 +132,16 @@ Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside
     // again; so it does here.
     rq->stop_tx_queue();
     ++path.counters.tx_busy;
-    if (rq->kick()) path.softnet->napi_schedule(*rq);
+    veth_xdp_flush(path, *rq);
     return Xmit::busy;
   }
 
   ++path.counters.rx_frames;
   path.counters.rx_bytes += frame.len;
-  if (!dev_forward_skb(path, crossing, frame, data)) return Xmit::dropped;
   const bool taken =
-      rq == nullptr ? netif_rx(path, frame, data, outside) : veth_xdp_rx(path, *rq, frame);
+      dev_forward_skb(path, crossing, frame, data) &&
+      (rq == nullptr ? netif_rx(path, frame, data, outside) : veth_xdp_rx(path, *rq, frame));
+  if (rq != nullptr && (taken || rules.flushes_after_drop)) veth_xdp_flush(path, *rq);
   return taken ? Xmit::queued : Xmit::dropped;
 }
 

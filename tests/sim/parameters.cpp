@@ -22,6 +22,7 @@ Rules draw_mixed_rules(Random& random) {
   rules.kernel = "mixed";
   rules.napi = Rules::Napi::if_eligible;
   rules.tx_stops_on_full_ring = any().tx_stops_on_full_ring;
+  rules.flushes_after_drop = any().flushes_after_drop;
   rules.scrubs_as_xnet = any().scrubs_as_xnet;
   rules.scrub_orphans = any().scrub_orphans;
   rules.multicast_before_address = any().multicast_before_address;

@@ -2,11 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <memory>
 #include <vector>
 
+#include "daemon/pipeline/bytes.hpp"
+#include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/protocols.hpp"
 #include "daemon/pipeline/siphash.hpp"
 
 namespace vethd {
@@ -238,6 +242,28 @@ TEST(ReciprocalScale, CoversExactlyTheChoices) {
   EXPECT_EQ(reciprocal_scale(0xffffffff, 1), 0U);
   EXPECT_EQ(reciprocal_scale(0x80000000, 2), 1U);
   EXPECT_EQ(reciprocal_scale(0x7fffffff, 2), 0U);
+}
+
+TEST(TakenForSockWfree, AllButTcpAndWhatTheStackSendsWithoutASocket) {
+  const auto taken = [](std::uint16_t ethertype, std::uint8_t ip_proto, bool ipv6 = false) {
+    std::array<std::byte, kEthHeaderBytes + 48> bytes{};
+    store_be16(bytes.data() + 12, ethertype);
+    std::byte* const ip = bytes.data() + kEthHeaderBytes;
+    store8(ip, ipv6 ? 0x60 : 0x45);
+    store8(ip + (ipv6 ? 6 : 9), ip_proto);
+    Frame frame;
+    frame.len = bytes.size();
+    return taken_for_sock_wfree(frame, bytes.data());
+  };
+  EXPECT_FALSE(taken(kEthPIp, kIpProtoTcp));
+  EXPECT_FALSE(taken(kEthPIpv6, kIpProtoTcp, true));
+  EXPECT_FALSE(taken(kEthPIp, kIpProtoIgmp));
+  EXPECT_FALSE(taken(kEthPArp, 0));
+  EXPECT_TRUE(taken(kEthPIp, kIpProtoUdp));
+  EXPECT_TRUE(taken(kEthPIpv6, kIpProtoUdp, true));
+  EXPECT_TRUE(taken(kEthPIp, 1)) << "ICMP";
+  EXPECT_TRUE(taken(kEthPIpv6, 58, true)) << "ICMPv6, neighbour discovery and MLD included";
+  EXPECT_TRUE(taken(0x88cc, 0)) << "LLDP, by a packet socket";
 }
 
 }  // namespace

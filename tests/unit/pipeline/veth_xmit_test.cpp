@@ -116,6 +116,15 @@ TEST_P(VethRing, DropsOnAFullRingUnlessTheVersionStopsAQdisc) {
   }
 }
 
+TEST_P(VethRing, SchedulesThePollForAFrameThatDidNotGetIn) {
+  begin_polling();
+  EXPECT_EQ(xmit({.payload = 3000}), Xmit::dropped);
+  EXPECT_EQ(path_.counters.drop_not_forwardable, 1U);
+  EXPECT_EQ(here().net_rx_pending(), is_one_of({&kRules54, &kRules61}));
+  run(here());
+  EXPECT_FALSE(path_.rq.front()->is_scheduled());
+}
+
 TEST_P(VethRing, CountsOnThePathAFrameTakes) {
   const Spec of_100_bytes{.tcp = false, .payload = 100 - 42};
   begin();
