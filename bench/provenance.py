@@ -28,6 +28,15 @@ def commit(source):
     return output_of("git", "-C", source, "describe", "--always", "--dirty", "--abbrev=12")
 
 
+def described_path(text):
+    """NAME:KIND:BUILD:KEYS of a run.sh; a build is known by the commit of the tree around it."""
+    name, kind, build, keys = text.split(":", 3)
+    about = {"kind": kind}
+    if kind in ("vethd", "af_xdp"):
+        about |= {"commit": commit(build), "keys": keys.splitlines()}
+    return name, about
+
+
 def provenance(source):
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

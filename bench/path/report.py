@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from provenance import commit, provenance  # noqa: E402
+from provenance import described_path, provenance  # noqa: E402
+from tables import aligned, pretty, spread  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,6 @@ def ratios_of(values, paths):
     return out
 
 
-def spread(numbers, decimals):
-    numbers = [number for number in numbers if number is not None]
-    if not numbers:
-        return "failed"
-    low, middle, high = (f"{f(numbers):.{decimals}f}" for f in (min, statistics.median, max))
-    return f"{middle} ({low}-{high})"
-
-
 def table(columns, figures, decimals_of):
     rows = [["", "unit", *columns]]
     for key, metric, label in metrics_of(figures):
@@ -172,10 +165,7 @@ def table(columns, figures, decimals_of):
                  for c in columns.values()]
         if any(cell != "-" for cell in cells):
             rows.append([label, metric.unit, *cells])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
-    )
+    return aligned(rows)
 
 
 def blasts(results):
@@ -263,25 +253,6 @@ def judged_targets(path, kind, values, ratios):
         if numbers:
             middle = statistics.median(numbers)
             yield f"{target.judge(middle):<12}  {path}: {target.text}: {middle:.2f}"
-
-
-def described_path(text):
-    """NAME:KIND:BUILD:KEYS of run.sh; a build is known by the commit of the tree around it."""
-    name, kind, build, keys = text.split(":", 3)
-    about = {"kind": kind}
-    if kind in ("vethd", "af_xdp"):
-        about |= {"commit": commit(build), "keys": keys.splitlines()}
-    return name, about
-
-
-def pretty(value, depth=3, indent=""):
-    """JSON with a line for each path's figure: a search has dozens of trials."""
-    if depth == 0 or not isinstance(value, dict):
-        return json.dumps(value)
-    inner = indent + " "
-    lines = [f"{inner}{json.dumps(key)}: {pretty(item, depth - 1, inner)}"
-             for key, item in value.items()]
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 def main():

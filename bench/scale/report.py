@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from provenance import provenance  # noqa: E402
+from tables import aligned, spread  # noqa: E402
 
 LAYOUTS = {"shared": "all between the same two namespaces", "own": "a namespace for each end"}
 
@@ -73,24 +74,12 @@ def read_busy(directory, repeat):
     return busy, max(others)
 
 
-def spread(numbers, decimals):
-    low, middle, high = (f"{f(numbers):.{decimals}f}" for f in (min, statistics.median, max))
-    return f"{middle} ({low}-{high})"
-
-
-def table(rows):
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
-    )
-
-
 def cost_table(costs, layout, counts):
     rows = [["pairs", *(f"{label} ({unit})" for _, label, unit, _, _ in COSTS)]]
     for count in counts:
         rows.append([str(count), *(spread(costs[layout][key][count], decimals)
                                    for key, _, _, decimals, _ in COSTS)])
-    return table(rows)
+    return aligned(rows)
 
 
 def busy_table(busy):
@@ -99,7 +88,7 @@ def busy_table(busy):
         figure = busy[key]
         rows.append([label, unit, spread(figure["lone"], decimals),
                      spread(figure["crowd"], decimals), spread(figure["ratio"], 2)])
-    return table(rows)
+    return aligned(rows)
 
 
 def targets(costs, busy, counts):
