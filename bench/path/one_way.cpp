@@ -234,20 +234,6 @@ Result<void> drain(const Sink& sink, std::uint64_t sent) {
   return {};
 }
 
-/// Frames the sockets have dropped since they were opened because a buffer was full.
-Result<std::uint64_t> socket_drops(const std::vector<Fd>& sockets) {
-  std::uint64_t drops = 0;
-  for (const Fd& socket : sockets) {
-    std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
-    socklen_t size = sizeof info;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) < 0) {
-      return fail("read the sink's drop counter");
-    }
-    drops += info[SK_MEMINFO_DROPS];
-  }
-  return drops;
-}
-
 Result<sockaddr_in> parse_address(const std::string& address, unsigned flow) {
   sockaddr_in parsed{};
   parsed.sin_family = AF_INET;
@@ -285,18 +271,36 @@ Result<Fd> connect_udp(const std::string& netns, const std::string& address) {
   return open_udp(netns, address, 0, ::connect);
 }
 
-Result<OneWay> OneWay::open(const Ends& ends) {
+Result<Fd> bind_sink(const std::string& netns, const std::string& address, unsigned flow) {
   constexpr int kBufferBytes = INT_MAX / 2;  // the most SO_RCVBUFFORCE takes; the kernel doubles it
+  Result<Fd> sink = bind_udp(netns, address, flow);
+  if (!sink) return sink;
+  if (::setsockopt(sink->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBufferBytes, sizeof kBufferBytes) <
+      0) {
+    return fail("widen the sink's buffer", "run as root");
+  }
+  ::setsockopt(sink->get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout, sizeof kReceiveTimeout);
+  return sink;
+}
+
+Result<std::uint64_t> socket_drops(std::span<const Fd> sockets) {
+  std::uint64_t drops = 0;
+  for (const Fd& socket : sockets) {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) < 0) {
+      return fail("read the sink's drop counter");
+    }
+    drops += info[SK_MEMINFO_DROPS];
+  }
+  return drops;
+}
+
+Result<OneWay> OneWay::open(const Ends& ends) {
   std::vector<Fd> receivers;
   for (unsigned flow = 0; flow < ends.flows; ++flow) {
-    Result<Fd> receiver = bind_udp(ends.to_netns, ends.to_address, flow);
+    Result<Fd> receiver = bind_sink(ends.to_netns, ends.to_address, flow);
     if (!receiver) return pass(std::move(receiver));
-    if (::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBufferBytes,
-                     sizeof kBufferBytes) < 0) {
-      return fail("widen the sink's buffer", "run as root");
-    }
-    ::setsockopt(receiver->get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout,
-                 sizeof kReceiveTimeout);
     receivers.push_back(std::move(*receiver));
   }
   Result<Fd> sender = connect_udp(ends.from_netns, ends.to_address);

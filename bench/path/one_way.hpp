@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,5 +86,12 @@ constexpr std::size_t kMaxFrameBytes = 1518;
 /// A UDP socket in a namespace: bound to the port of a flow, or connected to that of the first.
 Result<Fd> bind_udp(const std::string& netns, const std::string& address, unsigned flow = 0);
 Result<Fd> connect_udp(const std::string& netns, const std::string& address);
+
+/// A bound socket that keeps whatever arrives; a receive on it ends after 20 ms without a frame.
+Result<Fd> bind_sink(const std::string& netns, const std::string& address, unsigned flow = 0);
+
+/// Frames the sockets have dropped since they were opened because a buffer was full: such loss is
+/// the measurement's, not the path's.
+Result<std::uint64_t> socket_drops(std::span<const Fd> sockets);
 
 }  // namespace vethd::bench
