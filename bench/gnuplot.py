@@ -14,6 +14,15 @@ import sys
 
 MISSING = "gnuplot is missing; apt-get install gnuplot-nox"
 WIDTH, PANEL_HEIGHT, CAPTION_HEIGHT = 900, 340, 40
+# Paths are the same colour in every plot; builds of vethd take those after the last.
+COLOURS = {"veth": "#555555", "floor": "#aaaaaa", "vethd": "#1f77b4", "testpmd": "#ff7f0e",
+           "vde": "#2ca02c", "socat": "#d62728"}
+MORE_COLOURS = ["#1f77b4", "#9467bd", "#17becf", "#8c564b", "#e377c2", "#bcbd22"]
+
+
+def colours(paths):
+    more = iter(MORE_COLOURS)
+    return {path: COLOURS.get(path) or next(more, "#000000") for path in paths}
 
 
 def quoted(text):

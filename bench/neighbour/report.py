@@ -152,12 +152,13 @@ def remarks(raw):
 
 
 def judged_targets(path, values, ratios):
-    """What a quiet pair is promised, flood by flood: no loss, and a p99 near the kernel's."""
+    """What a quiet pair is promised, flood by flood: no loss, and a p99 near the kernel's.
+
+    Of loss the worst repetition counts: a pair that is dead in one of three is not what was promised."""
     for key, by_metric in values[path].items():
         lost = [n for n in by_metric["lost_percent"] if n is not None]
         if lost:
-            middle = statistics.median(lost)
-            yield verdict(middle == 0, f"{path}: {key}: nothing lost: {middle:.2f} %")
+            yield verdict(max(lost) == 0, f"{path}: {key}: nothing lost: {max(lost):.2f} %")
         late = ratios.get(f"{path}/{KERNEL}", {}).get(key, {}).get("p99_us", [])
         if late:
             middle = statistics.median(late)

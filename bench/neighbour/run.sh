@@ -24,7 +24,7 @@ END_OF_USAGE
                 (default: --build, as vethd)
   --build DIR   the meson build directory (default build)
   --results DIR where to write (default bench/results)
-  --name NAME   write NAME.json (default: UTC date and time)
+  --name NAME   write NAME.json and NAME-*.svg (default: UTC date and time)
 
   run.sh --only tcp-8,supers --vethd old=../before/build --vethd new=
 END_OF_USAGE
@@ -375,4 +375,9 @@ for flood in "${wanted[@]}"; do described_floods+=("$flood:${meaning[$flood]}");
 python3 "$here/report.py" --raw "$work/raw" --paths "${described_paths[@]}" \
   --floods "${described_floods[@]}" --rates "${rates[@]}" --seconds "$seconds" --repeat "$repeat" \
   --source "$root" --out "$results/$name.json" ${quick:+--quick}
+if command -v gnuplot >/dev/null; then
+  python3 "$here/plot.py" "$results/$name.json"
+else
+  echo "run.sh: no plots: gnuplot is missing; apt-get install gnuplot-nox, then plot.py RESULT.json" >&2
+fi
 ((failures == 0))

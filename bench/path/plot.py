@@ -9,24 +9,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from gnuplot import bar_plot, caption_of, draw, line_plot  # noqa: E402
+from gnuplot import bar_plot, caption_of, colours, draw, line_plot  # noqa: E402
 from report import described_figure  # noqa: E402
 
-# Paths are the same colour in every plot; builds of vethd take those after the last.
-COLOURS = {"veth": "#555555", "floor": "#aaaaaa", "vethd": "#1f77b4", "testpmd": "#ff7f0e",
-           "vde": "#2ca02c", "socat": "#d62728"}
-MORE_COLOURS = ["#1f77b4", "#9467bd", "#17becf", "#8c564b", "#e377c2", "#bcbd22"]
 # Bars of the ratio plot: higher is better in the first list, lower in the second.
 HIGHER = [("tcp-1/gbit", "TCP"), ("tcp-8/gbit", "TCP, 8 streams"),
           ("rate-64-1/kfps", "64 B, loss <= 0.1 %"), ("flood-64-1/kfps", "64 B at overload"),
           ("flood-1518-1/kfps", "1518 B at overload")]
 LOWER = [("rtt-64/p50_us", "RTT 50 %"), ("rtt-64/p99_us", "RTT 99 %"),
          ("cpu-64/machine_us", "CPU per frame")]
-
-
-def colours(paths):
-    more = iter(MORE_COLOURS)
-    return {path: COLOURS.get(path) or next(more, "#000000") for path in paths}
 
 
 def panels_of(result):
