@@ -40,9 +40,9 @@ RpsChoice steer_flow(const SockFlowTable& sockets, RpsDevFlowTable& flows, const
 RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
   if (!has_rps(path)) return {};
   const Device& peer = path.peer;
-  const std::uint32_t rxq = frame.meta.queue_mapping == 0 ? 0 : frame.meta.queue_mapping - 1U;
-  if (rxq >= peer.real_num_rx_queues) return {};
   const Machine& machine = path.softnet->machine();
+  const std::uint32_t rxq = rx_queue_of(machine.rules, peer, frame.meta.queue_mapping);
+  if (rxq >= peer.real_num_rx_queues) return {};
   const std::uint32_t hash = hash_of(machine, frame, data);
   if (const SockFlowTable* const sockets = path.softnet->sock_flow_table();
       sockets != nullptr && !path.rps_flow_tables.empty()) {

@@ -14,11 +14,22 @@ struct RpsChoice {
   RpsDevFlow* flow = nullptr;  // to be told the queue's tail
 };
 
+/// The receiver's queue that a frame of a sender's queue counts as received on.
+///
+/// Emulates  drivers/net/veth.c: veth_xmit(): Linux 5.4 records the queue of frames for a program.
+///           Elsewhere the sender's stays in queue_mapping, where skb_get_rx_queue() reads it as
+///           one more than the receiver's, and 0 as none.
+[[nodiscard]] inline std::uint32_t rx_queue_of(const Rules& rules, const Device& peer,
+                                               std::uint32_t tx_queue) {
+  if ((rules.records_rx_queue && peer.has_xdp) || tx_queue == 0) return tx_queue;
+  return tx_queue - 1;
+}
+
 /// The CPU that RFS wants for this flow, or else the one the receiver's rps_cpus map names.
 ///
 /// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). Every rx queue of a device has the same
-///           map here, so that of queue_mapping counts only which queue's flow table is meant, and
-///           whether there is such a queue: the sender's tx queue + 1 where it is not 0.
+///           map here, so that of rx_queue_of() counts only which queue's flow table is meant, and
+///           whether there is such a queue.
 RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data);
 
 /// Whether get_rps_cpu() can choose any CPU; if not, no hash is computed.

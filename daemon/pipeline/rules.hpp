@@ -23,6 +23,7 @@ struct Rules {
     with_xdp,     // while the receiver has an XDP program
     if_eligible,  // with XDP or GRO at the receiver, for frames that GRO could gain from
   } napi;
+  bool records_rx_queue;  // of frames for a program: skb_record_rx_queue()
   enum class Orphan : std::uint8_t { always, unless_sock_wfree } poll_orphans;  // veth_xdp_rcv()
   bool tx_stops_on_full_ring;  // with a real qdisc; else the frame is dropped
   bool flushes_after_drop;     // __veth_xdp_flush() also when the frame did not get into the ring
@@ -66,6 +67,7 @@ struct Rules {
 inline constexpr Rules kRules414{
     .kernel = "4.14",
     .napi = Rules::Napi::never,
+    .records_rx_queue = false,
     .poll_orphans = Rules::Orphan::always,
     .tx_stops_on_full_ring = false,
     .flushes_after_drop = true,
@@ -91,6 +93,7 @@ inline constexpr Rules kRules54 = [] {
   Rules rules = kRules414;
   rules.kernel = "5.4";
   rules.napi = Rules::Napi::with_xdp;
+  rules.records_rx_queue = true;
   rules.scrub_orphans = false;
   rules.scrub_clears_fwd_mark = true;
   rules.scrub_tstamp = Rules::Tstamp::if_xnet;
@@ -104,6 +107,7 @@ inline constexpr Rules kRules61 = [] {
   Rules rules = kRules54;
   rules.kernel = "6.1";
   rules.napi = Rules::Napi::if_eligible;
+  rules.records_rx_queue = false;
   rules.poll_orphans = Rules::Orphan::unless_sock_wfree;
   rules.scrubs_as_xnet = false;
   rules.gro = kGro61;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "daemon/core/panic.hpp"
+#include "daemon/pipeline/rps.hpp"
 #include "daemon/worker/worker.hpp"
 
 namespace vethd {
@@ -65,8 +66,9 @@ void Worker::fit_queues(Path& path) {
   } else {
     // Tables of the queues that frames from this worker's queues are recorded for: get_rps_cpu().
     path.rps_flow_tables.resize(queues);
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      const std::size_t rxq = i == 0 ? 0 : i - 1;
+    const Rules& rules = path.softnet->machine().rules;
+    for (std::uint32_t i = 0; i < sources.size(); ++i) {
+      const std::uint32_t rxq = rx_queue_of(rules, path.peer, i);
       if (sources[i].owner != cpu_ || rxq >= queues) continue;
       if (path.rps_flow_tables[rxq].size() != path.peer.rps_flow_cnt)
         path.rps_flow_tables[rxq].assign(path.peer.rps_flow_cnt, {});

@@ -165,5 +165,17 @@ TEST_F(Rps, StaysWhenTheReceiverHasNoSuchQueue) {
   EXPECT_EQ(choose(frame_), std::nullopt);
 }
 
+// veth_xmit() of 5.4: skb_record_rx_queue(), while the receiver has a program.
+TEST(RxQueue, IsTheSendersWhereItIsRecordedAndElseOneLess) {
+  for (const Rules* const rules : kAllRules) {
+    Device peer;
+    EXPECT_EQ(rx_queue_of(*rules, peer, 0), 0U) << rules->kernel;
+    EXPECT_EQ(rx_queue_of(*rules, peer, 3), 2U) << rules->kernel;
+    peer.has_xdp = true;
+    EXPECT_EQ(rx_queue_of(*rules, peer, 0), 0U) << rules->kernel;
+    EXPECT_EQ(rx_queue_of(*rules, peer, 3), rules == &kRules54 ? 3U : 2U) << rules->kernel;
+  }
+}
+
 }  // namespace
 }  // namespace vethd
