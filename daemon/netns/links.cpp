@@ -34,9 +34,6 @@ constexpr std::size_t kRemovers = 64;
 struct FreeMessage {
   void operator()(nl_msg* message) const { ::nlmsg_free(message); }
 };
-struct FreeLink {
-  void operator()(rtnl_link* link) const { ::rtnl_link_put(link); }
-};
 struct FreeAddress {
   void operator()(rtnl_addr* address) const { ::rtnl_addr_put(address); }
 };
@@ -85,6 +82,29 @@ const char* remedy(int code) {
 struct Links::Reply {
   int code = 0;       // errno
   std::string words;  // extended ack; may be empty
+  std::optional<LinkState> link;
+
+  /// What libnl does not read it leaves in the message.
+  static int on_message(nl_msg* message, void* self) {
+    const auto parsed = [](nl_object* object, void* reply) {
+      static_cast<Reply*>(reply)->link = link_state(reinterpret_cast<rtnl_link*>(object));
+    };
+    auto& reply = *static_cast<Reply*>(self);
+    nlmsghdr* const header = ::nlmsg_hdr(message);
+    if (header->nlmsg_type != RTM_NEWLINK || ::nl_msg_parse(message, parsed, self) < 0 ||
+        !reply.link)
+      return NL_OK;
+    if (nlattr* const xdp = ::nlmsg_find_attr(header, sizeof(ifinfomsg), IFLA_XDP)) {
+      const auto id = [&](int attribute) {
+        const nlattr* const found =
+            ::nla_find(static_cast<nlattr*>(::nla_data(xdp)), ::nla_len(xdp), attribute);
+        return found == nullptr ? 0 : ::nla_get_u32(found);
+      };
+      reply.link->native_xdp = id(IFLA_XDP_DRV_PROG_ID);
+      reply.link->generic_xdp = id(IFLA_XDP_SKB_PROG_ID);
+    }
+    return NL_OK;
+  }
 
   /// libnl's own error codes merge many of the kernel's: keep the original.
   static int on_error(sockaddr_nl* /*from*/, nlmsgerr* error, void* self) {
@@ -115,20 +135,24 @@ Result<Links> Links::open(const Netns& ns) {
 Links::Links(RouteSocket socket, std::string label)
     : reply_(std::make_unique<Reply>()), socket_(std::move(socket)), label_(std::move(label)) {
   ::nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, &Reply::on_error, reply_.get());
+  ::nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_CUSTOM, &Reply::on_message, reply_.get());
 }
 
 Links::Links(Links&&) noexcept = default;
 Links& Links::operator=(Links&&) noexcept = default;
 Links::~Links() = default;
 
-Result<LinkState> Links::query(int ifindex, const char* ifname, const std::string& doing) {
-  rtnl_link* found = nullptr;
-  const int error = ::rtnl_link_get_kernel(socket_.get(), ifindex, ifname, &found);
-  // Here libnl installs a callback of its own, and its error code is all there is.
-  if (error == -NLE_NODEV) return fail(doing, remedy(ENODEV), ENODEV);
-  if (error < 0) return fail(doing, ::nl_geterror(error), 0);
-  const std::unique_ptr<rtnl_link, FreeLink> link{found};
-  return link_state(found);
+Result<LinkState> Links::query(int ifindex, const char* ifname, std::string doing) {
+  *reply_ = {};
+  nl_msg* built = nullptr;
+  int error = ::rtnl_link_build_get_request(ifindex, ifname, &built);
+  const std::unique_ptr<nl_msg, FreeMessage> message{built};
+  if (error >= 0) error = ::nl_send_auto(socket_.get(), built);
+  if (error >= 0) error = ::nl_recvmsgs_default(socket_.get());  // the link, or an error
+  if (error >= 0) error = ::nl_wait_for_ack(socket_.get());
+  if (error < 0) return failure(std::move(doing), error);
+  if (!reply_->link) return fail(std::move(doing), "the kernel's answer cannot be read", 0);
+  return std::move(*reply_->link);
 }
 
 Result<LinkState> Links::get(int ifindex) {
@@ -154,7 +178,9 @@ Result<void> Links::request(nl_msg* message, const char* doing, int ifindex) {
   *reply_ = {};
   const int error = ::nl_send_sync(socket_.get(), message);  // frees the message
   if (error >= 0) return {};
-  return failure(std::string{doing} + " " + subject(ifindex), error);
+  std::unexpected<Error> failed = failure({}, error);  // before the next request
+  failed.error().doing = std::string{doing} + " " + subject(ifindex);
+  return failed;
 }
 
 Result<void> Links::configure(int ifindex, const LinkConfig& config) {

@@ -45,6 +45,9 @@ struct LinkState {
   std::uint32_t group = 0;
   std::string qdisc;
   LinkStats stats;
+  // XDP programs by id, whoever attached them; 0: none. IFLA_XDP: of Links, not of a LinkEvent.
+  std::uint32_t native_xdp = 0;   // the driver runs it
+  std::uint32_t generic_xdp = 0;  // the stack does
 };
 
 /// What to change; fields left out stay as they are.
@@ -102,7 +105,7 @@ class Links {
 
   Links(RouteSocket socket, std::string label);
 
-  Result<LinkState> query(int ifindex, const char* ifname, const std::string& doing);
+  Result<LinkState> query(int ifindex, const char* ifname, std::string doing);
   Result<void> request(nl_msg* message, const char* doing, int ifindex);  // frees message
   Result<void> read_feature_table(const std::string& ifname);
   [[nodiscard]] std::unexpected<Error> feature_failure(const char* doing, const std::string& ifname,
