@@ -197,12 +197,10 @@ class KernelRules {
 
   /// Emulates  drivers/net/veth.c: veth_xdp_set(), its refusals.
   void check_xdp(const End& end, const Xdp& xdp, const End& peer) {
-    if (machine_.kernel < KernelVersion::v5_4) {
-      out_.add(xdp.where, fmt::format("xdp on kernel {}", name_of(machine_.kernel)),
-               "take kernel 5.4 or later: veth has no ndo_bpf there (EOPNOTSUPP)", kernel_note());
-      return;
-    }
-    const bool many_pages = takes_frags(xdp) && machine_.kernel >= KernelVersion::v6_1;
+    const bool frags = takes_frags(xdp);  // says what is wrong with the object, too
+    // Without ndo_bpf the stack runs it, and asks nothing of the other end.
+    if (machine_.kernel < KernelVersion::v5_4) return;
+    const bool many_pages = frags && machine_.kernel >= KernelVersion::v6_1;
     const std::uint32_t max_mtu = many_pages ? kMaxXdpFragsMtu : kMaxXdpMtu;
     if (peer.mtu > max_mtu && !peer.written.refused("mtu")) {
       out_.add(xdp.where, fmt::format("xdp while the peer has mtu = {}", peer.mtu),

@@ -117,7 +117,8 @@ class Daemon {
       loop_.stop();
     });
     workers_.emplace(loop_);
-    pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns, take_nic_memory());
+    pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns, take_nic_memory(),
+                   rules_of_machines());
     observer_.emplace(config_, describe_daemon(), *pairs_, *workers_);
     settings_.emplace(config_, *pairs_, *workers_);
 
@@ -234,6 +235,13 @@ class Daemon {
       }
     }
     return memory;
+  }
+
+  [[nodiscard]] std::vector<const Rules*> rules_of_machines() const {
+    std::vector<const Rules*> rules;
+    for (const config::Softnet& machine : config_.machines)
+      rules.push_back(&rules_of(machine.kernel));
+    return rules;
   }
 
   [[nodiscard]] bool has_af_xdp() const {

@@ -24,7 +24,6 @@ bpf_program* find(xdp_program* program, const std::string& name) {
 }
 
 Result<ProgramPtr> load(const std::string& object, const std::string& name) {
-  if (auto inspected = inspect_xdp(object, name); !inspected) return pass(std::move(inspected));
   const std::string doing = "load XDP program " + name + " of " + object;
   const BpfWarnings warnings;
   xdp_program_opts options{};
@@ -53,22 +52,22 @@ Result<std::uint32_t> id_of(int program_fd) {
 }  // namespace
 
 Result<XdpHook> XdpHook::attach(const Netns& ns, int ifindex, const std::string& object,
-                                const std::string& name) {
+                                const std::string& name, XdpAttach how) {
+  const auto info = inspect_xdp(object, name);
+  if (!info) return std::unexpected(info.error());
   auto program = load(object, name);
   if (!program) return pass(std::move(program));
-  // Of what was loaded only the link is kept: it holds the program, and that its maps.
+  // Of what was loaded only the caller is kept: it holds the program, and that its maps.
   const int fd = ::bpf_program__fd(find(program->get(), name));
-  auto id = id_of(fd);
-  if (!id) return pass(std::move(id));
-  auto counter = VerdictCounter::attach(fd, name);  // before the first frame
-  auto link = XdpLink::attach(ns, ifindex, fd, name, XdpAttach::native);
+  const auto id = id_of(fd);
+  if (!id) return std::unexpected(id.error());
+  auto caller = XdpCaller::load(fd, name, info->frags);
+  if (!caller) return pass(std::move(caller));
+  const auto caller_id = id_of(caller->fd());
+  if (!caller_id) return std::unexpected(caller_id.error());
+  auto link = XdpLink::attach(ns, ifindex, caller->fd(), name, how);
   if (!link) return pass(std::move(link));
-  return XdpHook(std::move(*link), *id, std::move(counter));
-}
-
-Result<XdpVerdicts> XdpHook::verdicts() const {
-  if (!counter_) return std::unexpected(counter_.error());
-  return counter_->read();
+  return XdpHook(std::move(*caller), std::move(*link), *id, *caller_id);
 }
 
 }  // namespace vethd

@@ -20,13 +20,7 @@ namespace {
 std::string attached_program(int ifindex) {
   std::uint32_t id = 0;
   if (::bpf_xdp_query_id(ifindex, 0, &id) < 0 || id == 0) return {};
-  const Fd fd(::bpf_prog_get_fd_by_id(id));
-  bpf_prog_info info{};
-  std::uint32_t bytes = sizeof info;
-  if (!fd.is_open() || ::bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) < 0)
-    return "number " + std::to_string(id);
-  return std::string(info.name, ::strnlen(info.name, sizeof info.name)) + " (id " +
-         std::to_string(id) + ")";
+  return xdp_program_name(id) + " (id " + std::to_string(id) + ")";
 }
 
 /// In the device's namespace; 0: it cannot be asked.
@@ -68,6 +62,14 @@ std::string hint_for(int code, int ifindex, const std::string& ifname, XdpAttach
 }
 
 }  // namespace
+
+std::string xdp_program_name(std::uint32_t id) {
+  const Fd fd(::bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info{};
+  std::uint32_t bytes = sizeof info;
+  if (!fd.is_open() || ::bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) < 0) return "unknown";
+  return std::string(info.name, ::strnlen(info.name, sizeof info.name));
+}
 
 Result<XdpLink> XdpLink::attach(const Netns& ns, int ifindex, int program_fd,
                                 const std::string& name, XdpAttach how) {

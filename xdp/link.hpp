@@ -10,6 +10,9 @@
 
 namespace vethd {
 
+/// By its id; "unknown" where we may not look at it. The kernel keeps 15 bytes of a name.
+std::string xdp_program_name(std::uint32_t id);
+
 enum class XdpAttach : std::uint8_t {
   native,  // the driver calls it, before there is an sk_buff
   generic  // the stack calls it, on an sk_buff

@@ -63,8 +63,7 @@ Result<XdpObjectInfo> inspect_xdp(const std::string& path, const std::string& pr
   }
   // libbpf sets the flag only as it loads a program of that section.
   const bool flag = (::bpf_program__flags(found) & BPF_F_XDP_HAS_FRAGS) != 0;
-  return XdpObjectInfo{.frags = flag || section.starts_with("xdp.frags"),
-                       .btf = ::bpf_object__btf(object.get()) != nullptr};
+  return XdpObjectInfo{.frags = flag || section.starts_with("xdp.frags")};
 }
 
 }  // namespace vethd

@@ -9,7 +9,6 @@ namespace vethd {
 
 struct XdpObjectInfo {
   bool frags = false;  // takes frames in fragments: section "xdp.frags"
-  bool btf = false;    // describes its types, as clang -g makes it: its verdicts can be counted
 };
 
 /// Errors: no such file; no BPF object; no such program, with those there are; another kind of

@@ -150,16 +150,6 @@ void look_at_queues(PairEnd& end) {
       info->max_combined > 0 ? "combined" : "rx", sockets, end.device_queues);
 }
 
-Result<void> fit_segmentation(VethPair& pair) {
-  for (const Side side : {Side::a, Side::b}) {
-    const PairEnd& end = pair.end(side);
-    PairEnd& sender = pair.end(peer_of(side));
-    if (!end.nic || !end.nic->multi_buffer() || !sender.tap) continue;
-    if (auto set = sender.tap->set_segmentation(false); !set) return set;
-  }
-  return {};
-}
-
 void close_nic(PairEnd& end, Janitor& janitor) {
   end.nic.reset();
   restore_stripping(end, janitor);

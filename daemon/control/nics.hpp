@@ -39,9 +39,6 @@ Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena
 /// changed.
 void look_at_queues(PairEnd& end);
 
-/// Sends of long frames to a card: no super-frames, whose segments would not fit a chunk.
-Result<void> fit_segmentation(VethPair& pair);
-
 /// Closes the sockets, if there are any, and leaves the device as it was.
 void close_nic(PairEnd& end, Janitor& janitor);
 

@@ -5,6 +5,7 @@
 
 #include "config/kernel.hpp"
 #include "config/suggest.hpp"
+#include "daemon/control/hooks.hpp"
 #include "daemon/control/kernels.hpp"
 #include "daemon/netns/nic.hpp"
 #include "daemon/stats/softnet_stat.hpp"
@@ -13,19 +14,36 @@ namespace vethd {
 namespace {
 
 /// The mode is that of each frame on a TAP: tun_can_build_skb(), tun_build_skb().
-XdpReport describe_xdp(const config::Xdp& config, const XdpHook& hook) {
-  XdpReport report{.object = config.object,
-                   .program = config.program,
-                   .id = hook.id(),
-                   .mode = hook.attached()
-                               ? "native; generic for GSO frames and frames over 3456 bytes"
-                               : "detached by somebody else",
-                   .verdicts = {}};
-  if (auto verdicts = hook.verdicts())
-    report.verdicts = *verdicts;
+std::string xdp_mode(const LinkState& link) {
+  if (link.native_xdp != 0) return "native; generic for GSO frames and frames over 3456 bytes";
+  return link.generic_xdp != 0 ? "generic" : "detached by somebody else";
+}
+
+XdpReport describe_configured(const PairEnd& end) {
+  XdpReport report{.object = end.config.xdp->object,
+                   .program = end.config.xdp->program,
+                   .id = end.xdp->id(),
+                   .mode = is_configured(end) ? xdp_mode(end.link) : "detached by somebody else",
+                   .counts = {}};
+  if (auto counts = end.xdp->counts())
+    report.counts = *counts;
   else
-    report.verdicts = std::unexpected(verdicts.error().text());
+    report.counts = std::unexpected(counts.error().text());
   return report;
+}
+
+std::optional<XdpReport> describe_xdp(const PairEnd& end) {
+  if (end.nic) return std::nullopt;  // the program is ours
+  const std::uint32_t native = end.link.native_xdp;
+  const std::uint32_t id = native != 0 ? native : end.link.generic_xdp;
+  if (end.xdp && (id == 0 || is_configured(end))) return describe_configured(end);
+  if (id == 0) return std::nullopt;
+  return XdpReport{
+      .object = {},
+      .program = xdp_program_name(id),
+      .id = id,
+      .mode = xdp_mode(end.link),
+      .counts = std::unexpected("attached by somebody else; name it in the configuration instead")};
 }
 
 std::string steer_text(const config::Steer& steer) {
@@ -46,6 +64,7 @@ AfXdpReport describe_af_xdp(const PairEnd& end) {
           .refused = nic.refused(),
           .steer = steer_text(end.config.af_xdp.steer),
           .multi_buffer = nic.multi_buffer(),
+          .attached = end.steered,
           .device_queues = now ? now->rx_queues : end.device_queues};
 }
 
@@ -81,20 +100,22 @@ EndReport describe_end(const PairEnd& end) {
   report.features = {.gro = end.features.gro,
                      .tso = end.features.tso,
                      .rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding};
-  if (end.xdp) report.xdp = describe_xdp(*end.config.xdp, *end.xdp);
+  report.xdp = describe_xdp(end);
   if (end.nic) report.af_xdp = describe_af_xdp(end);
   report.device = count_device(end);
   return report;
 }
 
 VethXdp xdp_of(const PairEnd& end) {
-  if (!end.xdp) return {};
-  const auto verdicts = end.xdp->verdicts();
-  if (!verdicts) return {.program = true, .known = false};
+  const auto xdp = describe_xdp(end);
+  if (!xdp) return {};
+  if (!xdp->counts) return {.program = true, .known = false};
+  const XdpVerdicts& verdicts = xdp->counts->verdicts;
   return VethXdp{.program = true,
-                 .redirected = verdicts->redirect,
-                 .dropped = verdicts->drop + verdicts->aborted + verdicts->other,
-                 .sent_back = verdicts->tx};
+                 .redirected = verdicts.redirect,
+                 .dropped = verdicts.drop + verdicts.aborted + verdicts.other,
+                 .sent_back = verdicts.tx - xdp->counts->tx_errors,
+                 .tx_errors = xdp->counts->tx_errors};
 }
 
 VethDirection direction_of(const DirectionReport& report, const PairEnd& sender,
@@ -104,7 +125,9 @@ VethDirection direction_of(const DirectionReport& report, const PairEnd& sender,
     direction.sender_tx_dropped = now->stats.tx_dropped;
   if (const auto now = receiver.netns->links.get(receiver.link.ifindex))
     direction.receiver_rx_dropped = now->stats.rx_dropped;
-  direction.receiver_xdp_dropped = xdp_of(receiver).dropped;
+  const VethXdp xdp = xdp_of(receiver);
+  direction.receiver_xdp_dropped = xdp.dropped;
+  direction.receiver_xdp_tx_errors = xdp.tx_errors;
   return direction;
 }
 

@@ -28,6 +28,9 @@ constexpr std::chrono::milliseconds kRunningDeadline{10'000};
 // some milliseconds later: xp_release_deferred(). Nothing tells when.
 constexpr std::chrono::milliseconds kQueueRelease{1000};
 
+// Until a program that comes or goes by a BPF link is noticed: nothing tells.
+constexpr std::chrono::milliseconds kProgramCheck{500};
+
 /// Link groups are 32-bit numbers shared by everybody; users take small ones. Chance keeps the
 /// devices of several daemons in one namespace apart; pids would not, across pid namespaces.
 std::uint32_t link_group() {
@@ -43,7 +46,8 @@ std::string subject(const PairEnd& end) {
          (end.link.name.empty() ? end.config.ifname : end.link.name);
 }
 
-Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory)
+Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory,
+             std::vector<const Rules*> rules)
     : loop_(loop),
       janitor_(janitor),
       memory_(std::move(memory)),
@@ -52,8 +56,10 @@ Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns
           loop, janitor, create_netns,
           [this](HeldNetns& netns, const LinkEvent& event) { on_link(netns, event); },
           [this](const HeldNetns& netns) { on_orphan(netns); }),
-      group_(link_group()) {
+      group_(link_group()),
+      rules_(std::move(rules)) {
   workers_.on_notice([this](const FailureNotice& notice) { on_notice(notice); });
+  check_programs();
 }
 
 Pairs::~Pairs() { close(); }
@@ -63,13 +69,15 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
   pair->id = {static_cast<std::uint32_t>(pairs_.size())};
   pair->name = config.name;
   pair->machine = config.machine;
+  pair->rules = rules_[config.machine.value];
   pair->coalesce = config.coalesce;
   pair->end(Side::a).config = config.a;
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
     if (auto created = open_end(*pair, side); !created) return done(created);
   if (auto attached = attach_programs(*pair); !attached) return done(attached);
-  if (auto fitted = fit_segmentation(*pair); !fitted) return done(fitted);
+  for (const Side side : kSides)
+    if (auto fitted = fit_segmentation(*pair, side); !fitted) return done(fitted);
   VethPair& opened = *pairs_.emplace_back(std::move(pair));
   for (const Side side : kSides) {
     const PairEnd& end = opened.end(side);
@@ -140,7 +148,7 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.ifindex = static_cast<std::uint32_t>(end.link.ifindex);
   device.netns = std::hash<NetnsId>{}(end.netns->netns.id());
   device.mtu = end.link.mtu;
-  device.running = end.nic ? end.link.running : end.link.up;
+  device.running = end.nic ? end.link.running && end.steered : end.link.up;
   device.dev_addr = end.link.mac;
   device.real_num_rx_queues = static_cast<std::uint16_t>(end.config.queues);
   device.tso = end.features.tso;
@@ -148,11 +156,12 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   // A TAP that cannot take UDP super-frames would refuse each of them; for a card they are split.
   const bool udp_super_frames = end.nic || end.tap->takes_udp_super_frames();
   device.rx_udp_gro_forwarding = end.features.rx_udp_gro_forwarding && udp_super_frames;
-  device.has_xdp = end.xdp.has_value();
+  device.has_xdp = runs_xdp(pair, side);
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
   device.has_qdisc = end.tap && end.link.qdisc != "noqueue";
-  device.coalesce = pair.coalesce;
+  // A program must see each frame as it was sent, whoever runs it.
+  device.coalesce = pair.coalesce && !has_program(end);
   device.udp_super_frames = udp_super_frames;
   device.plain_frames = end.nic.has_value();
   device.mute_checksums = end.software;
@@ -310,9 +319,10 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
   PairEnd& end = pair.end(side);
   if (end.link.name != link.name)
     spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
-  if (end.link.mtu != link.mtu) warn_of_mtu(pair, side, link.mtu);
   const Device before = device_of(pair, side);
-  end.link = link;
+  const LinkState link_before = std::exchange(end.link, link);
+  follow_program(pair, side, link_before);
+  if (link_before.mtu != link.mtu) warn_of_mtu(pair, side);
   // Renamed or moved meanwhile, it has no features under this name; that is an event of its own. A
   // card's own are its stack's business.
   if (end.tap)
@@ -353,6 +363,23 @@ void Pairs::set_carrier(VethPair& pair) {
       if (auto set = tap->set_carrier(carrier); !set)
         return spdlog::warn("pair {}: {}", pair.name, set.error().text());
   pair.carrier = carrier;
+}
+
+void Pairs::check_programs() {
+  next_check_ = loop_.after(kProgramCheck, [this] { check_programs(); });
+  const std::vector<int> changed = new_xdp_links_.devices();
+  for (const auto& pair : pairs_) {
+    if (pair == nullptr) continue;
+    for (const Side side : kSides) {
+      const PairEnd& end = pair->end(side);
+      const bool may_have_changed =
+          end.nic
+              ? end.nic->attached() != end.steered
+              : has_program(end) || std::ranges::find(changed, end.link.ifindex) != changed.end();
+      if (!may_have_changed) continue;
+      if (const auto link = look(*pair, side)) refresh(*pair, side, *link);
+    }
+  }
 }
 
 void Pairs::on_orphan(const HeldNetns& netns) {

@@ -17,9 +17,11 @@
 #include "daemon/control/nics.hpp"
 #include "daemon/control/worker_set.hpp"
 #include "daemon/core/result.hpp"
+#include "daemon/pipeline/rules.hpp"
 #include "drivers/af_xdp/nic.hpp"
 #include "drivers/tap/tap.hpp"
 #include "xdp/hook.hpp"
+#include "xdp/new_links.hpp"
 
 namespace vethd {
 
@@ -36,7 +38,9 @@ struct PairEnd {
   LinkState link;                                  // as last seen
   Features features;                               // as last seen
   bool known_up = false;                           // all workers know that it is up
-  std::optional<XdpHook> xdp;                      // on what it receives
+  std::optional<XdpHook> xdp;                      // the configured program on what it receives
+  bool steered = true;                             // of a nic: our program is on it, as last seen
+  std::uint32_t program_max_mtu = 0;  // bytes; what the configured program asks of the other end
   // What a veth would allow while the other end has a program; a TAP's own is 65521.
   std::optional<std::uint32_t> max_mtu;  // bytes
 };
@@ -47,6 +51,7 @@ struct VethPair {
   PairId id;
   std::string name;
   MachineId machine;
+  const Rules* rules = nullptr;
   bool coalesce = true;
   PairEnd ends[2];     // by Side
   bool added = false;  // all workers know it
@@ -64,8 +69,9 @@ struct VethPair {
 /// Threads   the loop's.
 class Pairs {
  public:
-  /// memory: the sockets' until after close().
-  Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory);
+  /// memory: the sockets' until after close(). rules: by MachineId.
+  Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns, NicMemory memory,
+        std::vector<const Rules*> rules);
 
   /// The worker that queue i of both ends belongs to.
   static CpuId owner_of(PairId pair, std::uint32_t queue, std::size_t workers) {
@@ -128,6 +134,8 @@ class Pairs {
   /// workers know the pair.
   void refresh(VethPair& pair, Side side, const LinkState& link);
   void set_carrier(VethPair& pair);
+  /// Sees what no link event tells: BPF links that others make or break.
+  void check_programs();
   void remove(VethPair& pair, const std::string& why);
   void forget(PairId id);
 
@@ -140,6 +148,9 @@ class Pairs {
   std::vector<std::unique_ptr<VethPair>> pairs_;  // by PairId; empty where one was removed
   std::unordered_map<Address, Place, HashAddress> places_;
   std::vector<Loop::WatchPtr> retries_;  // ends that were moving when we looked
+  std::vector<const Rules*> rules_;      // by MachineId
+  NewXdpLinks new_xdp_links_;
+  Loop::WatchPtr next_check_;  // of programs
 };
 
 }  // namespace vethd

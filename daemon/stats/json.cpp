@@ -31,18 +31,20 @@ std::string printable(std::string_view name) {
 
 json::value show_xdp(const std::optional<XdpReport>& xdp) {
   if (!xdp) return nullptr;
-  json::object out{{"object", printable(xdp->object)},
-                   {"program", printable(xdp->program)},
-                   {"id", xdp->id},
-                   {"mode_note", xdp->mode}};
-  if (xdp->verdicts) {
+  json::object out{
+      {"object", xdp->object.empty() ? json::value() : json::value(printable(xdp->object))},
+      {"program", printable(xdp->program)},
+      {"id", xdp->id},
+      {"mode_note", xdp->mode}};
+  if (xdp->counts) {
     json::object verdicts;
-    for_each_verdict(*xdp->verdicts,
+    for_each_verdict(xdp->counts->verdicts,
                      [&](std::string_view name, std::uint64_t frames) { verdicts[name] = frames; });
     out["verdicts"] = std::move(verdicts);
+    out["tx_errors"] = xdp->counts->tx_errors;
   } else {
     out["verdicts"] = "unknown";
-    out["verdicts_reason"] = printable(xdp->verdicts.error());
+    out["verdicts_reason"] = printable(xdp->counts.error());
   }
   return out;
 }
@@ -55,6 +57,7 @@ json::value show_af_xdp(const std::optional<AfXdpReport>& af_xdp) {
           {"refused", array_of(af_xdp->refused)},
           {"steer", af_xdp->steer},
           {"multi_buffer", af_xdp->multi_buffer},
+          {"attached", af_xdp->attached},
           {"device_queues", af_xdp->device_queues}};
 }
 

@@ -39,11 +39,11 @@ struct FeaturesReport {
 
 /// An XDP program on what an end receives.
 struct XdpReport {
-  std::string object;
+  std::string object;  // empty: not of the configuration
   std::string program;
   std::uint32_t id = 0;
-  std::string mode;                                  // in words
-  std::expected<XdpVerdicts, std::string> verdicts;  // or why they are unknown
+  std::string mode;                              // in words
+  std::expected<XdpCounts, std::string> counts;  // or why they are unknown
 };
 
 /// The sockets of an AF_XDP end.
@@ -54,6 +54,7 @@ struct AfXdpReport {
   std::vector<std::string> refused;  // better modes, and why they were not to be had
   std::string steer;                 // in words
   bool multi_buffer = false;         // frames longer than a chunk
+  bool attached = true;              // false: by force no more
   std::uint32_t device_queues = 0;   // that the device receives on, with a socket or not
 };
 

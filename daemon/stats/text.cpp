@@ -168,7 +168,8 @@ std::string name_text(const json::value& end) {
 std::string xdp_text(const json::value& xdp) {
   if (xdp.is_null()) return {};
   std::string out = "       xdp " + text(xdp.at("program")) + " id " + text(xdp.at("id"));
-  out += " object " + text(xdp.at("object")) + "\n           " + text(xdp.at("mode_note"));
+  if (!xdp.at("object").is_null()) out += " object " + text(xdp.at("object"));
+  out += "\n           " + text(xdp.at("mode_note"));
   out += "\n           verdicts";
   const json::value& verdicts = xdp.at("verdicts");
   if (verdicts.is_string()) {
@@ -176,6 +177,9 @@ std::string xdp_text(const json::value& xdp) {
   } else {
     for (const auto& [name, frames] : verdicts.as_object())
       out += ' ' + std::string(name) + ' ' + text(frames);
+    if (xdp.at("tx_errors") != 0)
+      out += "\n           tx_errors " + text(xdp.at("tx_errors")) +
+             ": the other end has no program, and a veth sends nothing back to such a one";
   }
   return out + '\n';
 }
@@ -187,6 +191,7 @@ std::string af_xdp_text(const json::value& af_xdp) {
                     text(af_xdp.at("device_driver")) + " queues " +
                     text(af_xdp.at("device_queues")) + " steer " + text(af_xdp.at("steer"));
   if (af_xdp.at("multi_buffer").as_bool()) out += " multi-buffer";
+  if (!af_xdp.at("attached").as_bool()) out += "\n           detached by force: start vethd again";
   for (const json::value& why : af_xdp.at("refused").as_array())
     out += "\n           refused: " + text(why);
   return out + '\n';

@@ -25,6 +25,13 @@ struct XdpVerdicts {
   friend bool operator==(const XdpVerdicts&, const XdpVerdicts&) = default;
 };
 
+/// What became of them, as far as it is counted.
+struct XdpCounts {
+  XdpVerdicts verdicts;
+  std::uint64_t tx_errors = 0;  // of tx: lost, because the other end runs no program
+  friend bool operator==(const XdpCounts&, const XdpCounts&) = default;
+};
+
 /// visit(name, value); Verdicts is XdpVerdicts, const or not.
 template <class Verdicts, class Visit>
 void for_each_verdict(Verdicts&& verdicts, Visit&& visit) {

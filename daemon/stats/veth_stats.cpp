@@ -35,15 +35,20 @@ VethLinkStats veth_link_stats(const VethStatsRules& rules, const VethDirection& 
   stats.tx_packets = sent.counters.netif_rx_frames + polled_there.xdp_packets;
   stats.tx_bytes = sent.counters.netif_rx_bytes + polled_there.xdp_bytes;
   stats.tx_dropped = dropped_by_veth_xmit(sent.counters) + sent.sender_tx_dropped;
+  if (rules.ethtool == VethStatsRules::Ethtool::all)
+    stats.tx_dropped += received.receiver_xdp_tx_errors;
 
   const RqCounters polled_here = sum_of(received.rq);
   stats.rx_packets = received.counters.netif_rx_frames + polled_here.xdp_packets;
   stats.rx_bytes = received.counters.netif_rx_bytes + polled_here.xdp_bytes;
   // A TAP counts what it refuses while it is down, and what a program drops; a veth does not.
   const std::uint64_t not_of_veth = received.counters.drop_write_eio +
+                                    received.receiver_xdp_tx_errors +
                                     (rules.xdp_drops_counted ? 0 : received.receiver_xdp_dropped);
   stats.rx_dropped =
       dropped_by_core(received.counters) + less(received.receiver_rx_dropped, not_of_veth);
+  if (rules.ethtool == VethStatsRules::Ethtool::all)
+    stats.rx_dropped += sent.receiver_xdp_tx_errors;
   if (rules.drops_counted_twice) stats.rx_dropped += dropped_by_veth_xmit(received.counters);
   return stats;
 }
@@ -68,7 +73,7 @@ std::vector<std::pair<std::string, std::uint64_t>> veth_ethtool_stats(
     if (all && known) add("xdp_redirect", xdp.redirected);
     if (known) add("xdp_drops", xdp.dropped);
     if (all && known) add("xdp_tx", xdp.sent_back);
-    if (all && !xdp.program) add("xdp_tx_errors", 0);
+    if (all && known) add("xdp_tx_errors", xdp.tx_errors);
   }
   return stats;
 }

@@ -25,6 +25,7 @@ struct VethDirection {
   std::uint64_t sender_tx_dropped = 0;     // by the TAP or its qdisc, before it was read
   std::uint64_t receiver_rx_dropped = 0;   // by the TAP or its stack, once it was written
   std::uint64_t receiver_xdp_dropped = 0;  // by an XDP program; of those unless it ran generically
+  std::uint64_t receiver_xdp_tx_errors = 0;  // likewise: what it could not send back
 };
 
 /// `ip -s link`: struct rtnl_link_stats64 as far as veth fills it in.
@@ -49,7 +50,8 @@ struct VethXdp {
   bool known = true;  // the verdicts
   std::uint64_t redirected = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t sent_back = 0;  // XDP_TX
+  std::uint64_t sent_back = 0;  // XDP_TX, but for
+  std::uint64_t tx_errors = 0;  // those that the other end's device did not take
 };
 
 /// `ethtool -S`, in its order. Left out is what cannot be known here: which queue a program's

@@ -45,6 +45,8 @@ class Nic {
   [[nodiscard]] XskMode mode() const { return mode_; }
   /// Why better modes were not to be had, where the best was asked for.
   [[nodiscard]] const std::vector<std::string>& refused() const { return refused_; }
+  /// False once somebody has detached the program by force, or the device is gone.
+  [[nodiscard]] bool attached() const { return redirect_.attached(); }
   [[nodiscard]] bool multi_buffer() const { return multi_buffer_; }
   /// Of all sockets; nothing once they are closed.
   [[nodiscard]] Result<XskStatistics> statistics() const;

@@ -96,6 +96,7 @@ Result<void> Tap::set_carrier(bool on) {
 
 Result<void> Tap::set_segmentation(bool on) {
   const unsigned offloads = on ? possible_ : unsigned{TUN_F_CSUM};
+  if (offloads == offloads_) return {};
   if (::ioctl(queues_.front().get(), TUNSETOFFLOAD, offloads) < 0)
     return fail("set offloads of TAP " + ifname_);
   offloads_ = offloads;

@@ -301,6 +301,18 @@ TEST_F(Nic, GivesItsCarrierToTheTap) {
   }
 }
 
+// Its frames go to its own stack then: a pair without carrier says so.
+TEST_F(Nic, WhoseProgramIsDetachedByForceHasNoCarrier) {
+  start({.pairs = {nic_to_tap()}});
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  daemon().allow_log("was detached by force");
+  detach_xdp_by_force("nic-veth0", "veth0");
+  EXPECT_TRUE(tap_has_carrier(false));
+  EXPECT_FALSE(pair_in(show(), "web").at("carrier").as_bool());
+  EXPECT_FALSE(af_xdp().at("attached").as_bool());
+  EXPECT_NE(daemon().process().err().find("start vethd again"), std::string::npos);
+}
+
 TEST_F(Nic, ThatIsRemovedUnderLoadTakesItsPairWithItAndNoOther) {
   const Pair other = {
       .name = "other",

@@ -25,7 +25,7 @@ GTEST_OUTPUT=xml:/tmp/gtest/ meson test -C "$build" --no-rebuild --suite platfor
   --timeout-multiplier $slower --logbase guest --print-errorlogs | cat || true
 "$source_dir/tests/results.py" linux-6.1 "$build/meson-logs/guest.json" /tmp/gtest
 
-# The verdicts of XDP programs can be counted here, whatever the host's kernel says of fexit.
+# An XDP program calls another here, on an older kernel than most hosts have.
 check xdp "$build/tests/system/system-xdp"
 
 log=/tmp/vethd.log

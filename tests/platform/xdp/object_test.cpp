@@ -32,11 +32,6 @@ TEST_F(XdpObject, SaysWhetherAProgramTakesFragments) {
   EXPECT_TRUE(must(inspect_xdp(kPrograms, "pass_frags")).frags);
 }
 
-TEST_F(XdpObject, SaysWhetherVerdictsCanBeCounted) {
-  EXPECT_TRUE(must(inspect_xdp(kPrograms, "pass_all")).btf);
-  EXPECT_FALSE(must(inspect_xdp(kNoBtf, "pass_all")).btf);
-}
-
 TEST_F(XdpObject, IsRefusedWhenThereIsNoFile) {
   expect_refusal("/run/no-such-object.o", "pass_all", ENOENT, "no such file");
 }

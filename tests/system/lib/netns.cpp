@@ -82,7 +82,23 @@ Link link_of(const std::string& netns, const std::string& ifname) {
   if (const json::value* info = text.if_contains("linkinfo")) {
     link.kind = info->as_object().at("info_kind").as_string();
   }
+  if (const json::value* xdp = text.if_contains("xdp")) {
+    link.xdp_id = xdp->at("prog").at("id").to_number<std::uint64_t>();
+  }
   return link;
+}
+
+void detach_xdp_by_force(const std::string& netns, const std::string& ifname) {
+  const std::uint64_t program = link_of(netns, ifname).xdp_id;
+  const json::value links = json::parse(run({"bpftool", "-j", "link", "show"}).out);
+  for (const json::value& link : links.as_array()) {
+    if (link.at("type") != "xdp" || link.at("prog_id") != program) continue;
+    const auto id = std::to_string(link.at("id").to_number<std::uint64_t>());
+    if (const Finished done = run({"bpftool", "link", "detach", "id", id}); done.exit_code != 0)
+      throw std::runtime_error("bpftool link detach: " + done.err + done.out);
+    return;
+  }
+  throw std::runtime_error("no BPF link at " + netns + "/" + ifname);
 }
 
 std::vector<std::string> taps_in(const std::string& netns) {

@@ -65,9 +65,13 @@ struct Link {
   unsigned ifindex = 0;
   std::uint64_t tx_dropped = 0;
   std::string kind;  // "tun", "veth", ...; empty for hardware
+  std::uint64_t xdp_id = 0;
 };
 
 Link link_of(const std::string& netns, const std::string& ifname);
+
+/// `bpftool link detach`: takes a program off its device behind the back of whoever holds the link.
+void detach_xdp_by_force(const std::string& netns, const std::string& ifname);
 
 /// Names of all TUN/TAP devices; none when the namespace is gone. Empty netns: ours.
 std::vector<std::string> taps_in(const std::string& netns);

@@ -118,7 +118,8 @@ TEST(ShowJson, IsTheAgreedForm) {
             "features": {"gro": true, "tso": false, "rx_udp_gro_forwarding": true},
             "xdp": {"object": "prog.o", "program": "fw", "id": 17, "mode_note": "native",
                     "verdicts": {"aborted": 1008, "drop": 1009, "pass": 1010, "tx": 1011,
-                                 "redirect": 1012, "other": 1013}},
+                                 "redirect": 1012, "other": 1013},
+                    "tx_errors": 0},
             "af_xdp": null}
     }],
     "daemon": {
@@ -142,16 +143,23 @@ TEST(ShowJson, SaysWhatAnAfXdpEndAskedForAndGot) {
   const json::value show = sent(show_json(report));
   EXPECT_EQ(show.at("pairs").at(0).at("a").at("af_xdp"), json::parse(R"({
     "device_driver": "igb", "mode_asked": "auto", "mode": "copy", "refused": ["zerocopy: why not"],
-    "steer": "all", "multi_buffer": false, "device_queues": 2})"));
+    "steer": "all", "multi_buffer": false, "attached": true, "device_queues": 2})"));
 }
 
 TEST(ShowJson, SaysWhyVerdictsAreUnknown) {
   Report report = test::sample_report();
-  report.pairs[0].b.xdp->verdicts = std::unexpected("no BTF");
+  report.pairs[0].b.xdp->counts = std::unexpected("not ours");
   const json::value show = sent(show_json(report));
   const json::value& xdp = show.at("pairs").as_array().at(0).at("b").at("xdp");
   EXPECT_EQ(xdp.at("verdicts"), "unknown");
-  EXPECT_EQ(xdp.at("verdicts_reason"), "no BTF");
+  EXPECT_EQ(xdp.at("verdicts_reason"), "not ours");
+}
+
+TEST(ShowJson, HasNoObjectOfAProgramThatSomebodyElseAttached) {
+  Report report = test::sample_report();
+  report.pairs[0].b.xdp->object = {};
+  const json::value show = sent(show_json(report));
+  EXPECT_TRUE(show.at("pairs").at(0).at("b").at("xdp").at("object").is_null());
 }
 
 TEST(ShowJson, IsAnEmptyListWithoutPairs) {

@@ -58,10 +58,9 @@ inline Report sample_report() {
   pair.b.up = false;
   pair.b.offloads = {};
   pair.b.features = {.gro = true, .tso = false, .rx_udp_gro_forwarding = true};
-  XdpVerdicts verdicts;
-  for_each_verdict(verdicts, [&](auto, std::uint64_t& frames) { frames = next++; });
-  pair.b.xdp = {
-      .object = "prog.o", .program = "fw", .id = 17, .mode = "native", .verdicts = verdicts};
+  XdpCounts counts;
+  for_each_verdict(counts.verdicts, [&](auto, std::uint64_t& frames) { frames = next++; });
+  pair.b.xdp = {.object = "prog.o", .program = "fw", .id = 17, .mode = "native", .counts = counts};
   pair.b.device = numbered_device(&next);
   pair.a_to_b = numbered_direction(&next);
   next *= 1'000'000'000'000;  // so that the columns differ in width

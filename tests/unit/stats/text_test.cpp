@@ -202,9 +202,29 @@ TEST(ShowText, SaysWhichModeAnAfXdpEndGotAndWhyNoBetterOne) {
 
 TEST(ShowText, SaysWhyVerdictsAreUnknown) {
   Report report = test::sample_report();
-  report.pairs[0].b.xdp->verdicts = std::unexpected("no BTF");
+  report.pairs[0].b.xdp->counts = std::unexpected("not ours");
   const std::string text = show_text(show_json(report));
-  EXPECT_NE(text.find("           verdicts unknown: no BTF\n"), text.npos) << text;
+  EXPECT_NE(text.find("           verdicts unknown: not ours\n"), text.npos) << text;
+}
+
+TEST(ShowText, SaysWhatIsLostForWantOfAProgramAtTheOtherEnd) {
+  Report report = test::sample_report();
+  report.pairs[0].b.xdp->counts->tx_errors = 5;
+  const std::string text = show_text(show_json(report));
+  EXPECT_NE(text.find("           tx_errors 5: the other end has no program"), text.npos) << text;
+}
+
+TEST(ShowText, SaysThatAnAfXdpEndWasDetached) {
+  Report report = test::sample_report();
+  report.pairs[0].a.af_xdp = {.driver = "igb",
+                              .asked = "copy",
+                              .mode = "copy",
+                              .refused = {},
+                              .steer = "all",
+                              .multi_buffer = false,
+                              .attached = false};
+  const std::string text = show_text(show_json(report));
+  EXPECT_NE(text.find("           detached by force: start vethd again\n"), text.npos) << text;
 }
 
 TEST(Text, RefusesAnAnswerOfAnotherShape) {
