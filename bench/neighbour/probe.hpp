@@ -35,9 +35,8 @@ struct Probed {
 /// pinned, and nobody has a priority: the stream is a user's.
 ///
 /// Threads  sends on the calling thread, receives on one of its own.
-/// Errors   a failing socket, or one that overflowed. A stream of which nothing arrives is a
-/// result:
-///          all lost, no latencies.
+/// Errors   a failing socket, or one that overflowed.
+/// Never    because nothing arrives: then all is lost, and there are no latencies.
 Result<Probed> probe(const Stream& stream);
 
 }  // namespace vethd::bench

@@ -38,7 +38,7 @@ readonly here root
 
 readonly floods=(none tcp-8 tcp-32 supers tiny small rules nic nic-quiet nic-down)
 declare -rA meaning=(
-  [none]="nothing"
+  [none]="no flood"
   [tcp-8]="8 TCP streams"
   [tcp-32]="32 TCP streams"
   [supers]="two senders of UDP super-frames, 43 x 1400 bytes"
@@ -46,7 +46,7 @@ declare -rA meaning=(
   [small]="64-byte UDP frames"
   [rules]="64-byte UDP frames to a stack with 8000 ip rules"
   [nic]="UDP super-frames of 64 x 1 byte, TAP to AF_XDP"
-  [nic-quiet]="the same; the quiet pair is AF_XDP, too"
+  [nic-quiet]="as nic; the quiet pair is AF_XDP, too"
   [nic-down]="64-byte UDP frames, TAP to AF_XDP, the device down"
 )
 readonly rules=8000         # of the flood "rules"; ip rule numbers them by their preference

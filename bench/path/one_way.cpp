@@ -35,7 +35,7 @@ constexpr nanoseconds kQuiet = 100ms;     // no arrival for this long: the rest 
 constexpr nanoseconds kDrainLimit = 10s;  // of a sink that is still busy after the sender stopped
 constexpr nanoseconds kDrainLook = 1ms;   // between looks at the sink
 constexpr int kReceiveTimeoutMs = 20;     // between the sink's looks at its stop flag
-constexpr timeval kReceiveTimeout{0, kReceiveTimeoutMs * 1000};
+constexpr timeval kReceiveTimeout{0, kReceiveTimeoutMs * 1000L};
 
 /// What travels in each frame; the rest of the payload is zero.
 struct Stamp {
