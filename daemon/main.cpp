@@ -1,12 +1,9 @@
 // vethd: every part of the program is constructed here, and taken down in reverse.
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -16,6 +13,7 @@
 
 #include "config/parse.hpp"
 #include "daemon/control/kernels.hpp"
+#include "daemon/control/left_out.hpp"
 #include "daemon/control/loop.hpp"
 #include "daemon/control/observe.hpp"
 #include "daemon/control/pairs.hpp"
@@ -26,6 +24,11 @@
 #include "daemon/frame/pool.hpp"
 #include "daemon/netns/janitor.hpp"
 #include "daemon/pipeline/softnet.hpp"
+#include "daemon/process/descriptors.hpp"
+#include "daemon/process/line_output.hpp"
+#include "daemon/process/log.hpp"
+#include "daemon/process/log_sink.hpp"
+#include "daemon/process/signals.hpp"
 #include "daemon/ring/support.hpp"
 #include "daemon/worker/exchange.hpp"
 #include "daemon/worker/worker.hpp"
@@ -58,9 +61,11 @@ Result<HashKey> random_key() {
 /// Everything between a checked configuration and the end of the process.
 class Daemon {
  public:
-  Daemon(const config::Config& config, Janitor& janitor) : config_(config), janitor_(janitor) {}
+  Daemon(const config::Config& config, Janitor& janitor, LogSink& log_sink)
+      : config_(config), janitor_(janitor), left_out_(loop_, log_sink) {}
 
   Result<void> run() {
+    loop_.on_signals(handled_signals(), [this](int signal) { on_signal(signal); });
     outcome_ = make_data_path();
     if (outcome_) outcome_ = make_control();
     if (outcome_) loop_.run();
@@ -73,7 +78,7 @@ class Daemon {
     auto support = probe_ring_support();
     if (!support) return pass(std::move(support));
     support_ = *support;
-    for (const std::string& missing : support_.missing()) spdlog::warn("io_uring: {}", missing);
+    for (const std::string& missing : support_.missing()) log::warn("io_uring: {}", missing);
 
     const std::size_t workers = config_.daemon.workers;
     auto arena = Arena::create(plan_arena(config_.daemon.memory_bytes, workers));
@@ -104,18 +109,14 @@ class Daemon {
     std::vector<const UringIo*> peers;
     for (const auto& io : ios_) peers.push_back(io.get());
     for (const auto& io : ios_) io->set_peers(peers);
-    spdlog::info("{} workers, arena of {} MiB: {} landing buffers and {} chunks each", workers,
-                 arena_->plan().bytes() >> 20, kLandingBuffers, arena_->plan().chunks_per_worker);
+    log::info("{} workers, arena of {} MiB: {} landing buffers and {} chunks each", workers,
+              arena_->plan().bytes() >> 20, kLandingBuffers, arena_->plan().chunks_per_worker);
     return {};
   }
 
   Result<void> make_control() {
     // Another daemon that answers there is met before any device is made.
     if (auto removed = remove_stale_socket(config_.daemon.control_socket); !removed) return removed;
-    loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
-      spdlog::info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
-      loop_.stop();
-    });
     workers_.emplace(loop_);
     pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns, take_nic_memory(),
                    rules_of_machines());
@@ -180,9 +181,9 @@ class Daemon {
     server_.emplace(std::move(*server));
     if (const auto file = file_id(path))
       if (auto narrowed = janitor_.created(*told, *file); !narrowed) return narrowed;
-    std::printf("ready: %zu pairs on %u workers, control socket %s\n", config_.pairs.size(),
-                config_.daemon.workers, path.c_str());
-    std::fflush(stdout);
+    const std::string ready = fmt::format("ready: {} pairs on {} workers, control socket {}",
+                                          config_.pairs.size(), config_.daemon.workers, path);
+    if (!LineOutput(STDOUT_FILENO).write(ready)) log::warn("nobody reads stdout; {}", ready);
     return {};
   }
 
@@ -200,6 +201,19 @@ class Daemon {
         return settings_->sysctl(request, reply);
       case Command::set:
         return settings_->set(request, reply);
+    }
+  }
+
+  void on_signal(int signal) {
+    switch (meaning_of(signal)) {
+      case SignalMeaning::stop:
+        log::info("{}: stopping", signal_name(signal));
+        return loop_.stop();
+      case SignalMeaning::reload:
+        return log::info("{}: ignored; the configuration is read at the start: restart vethd",
+                         signal_name(signal));
+      case SignalMeaning::none:
+        return log::info("{}: ignored; SIGTERM stops vethd", signal_name(signal));
     }
   }
 
@@ -272,6 +286,7 @@ class Daemon {
   std::vector<std::unique_ptr<UringIo>> ios_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   Loop loop_;
+  LeftOutLines left_out_;
   std::optional<WorkerSet> workers_;
   std::optional<Pairs> pairs_;
   std::optional<Observer> observer_;
@@ -280,29 +295,29 @@ class Daemon {
   Result<void> outcome_;
 };
 
-int run(const config::Config& config) {
+int run(const config::Config& config, LogSink& log_sink) {
   raise_file_limit();
-  std::signal(SIGPIPE, SIG_IGN);    // whoever read our log may have gone
   auto janitor = Janitor::start();  // forks: before there is any thread
   if (!janitor) {
-    spdlog::error("{}", janitor.error().text());
+    log::error("{}", janitor.error().text());
     return kExitFailed;
   }
   Result<void> outcome;
   try {
-    outcome = Daemon(config, *janitor).run();
+    outcome = Daemon(config, *janitor, log_sink).run();
   } catch (const std::system_error& error) {  // threads and the event loop say it this way
     outcome = fail(error.what(), "raise pids.max, ulimit -u or ulimit -n", error.code().value());
   }
   if (auto finished = janitor->finish(); !finished && outcome) outcome = std::move(finished);
-  if (outcome) return kExitOk;
-  spdlog::error("{}", outcome.error().text());
-  return kExitFailed;
+  if (!outcome) log::error("{}", outcome.error().text());
+  log_sink.say_left_out();
+  return outcome ? kExitOk : kExitFailed;
 }
 
 int main(int argc, char** argv) {
-  spdlog::set_default_logger(spdlog::stderr_color_st("vethd"));
-  spdlog::set_pattern("%^%l%$: %v");
+  if (!open_standard_descriptors()) return kExitFailed;  // and nowhere to say so
+  settle_signals();
+  const auto log_sink = start_log();
   route_bpf_log();
 
   CLI::App app("vethd emulates Linux veth in userspace: it connects two network namespaces.");
@@ -319,7 +334,7 @@ int main(int argc, char** argv) {
 
   auto host = config::this_host();
   if (!host) {
-    spdlog::error("{}", host.error().text());
+    log::error("{}", host.error().text());
     return kExitFailed;
   }
   host->inspect_xdp = [](const std::string& object,
@@ -334,7 +349,7 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   if (check) return kExitOk;
-  return run(*config);
+  return run(*config, *log_sink);
 }
 
 }  // namespace

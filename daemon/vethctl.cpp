@@ -20,6 +20,7 @@
 #include "daemon/control/protocol.hpp"
 #include "daemon/core/fd.hpp"
 #include "daemon/core/result.hpp"
+#include "daemon/process/descriptors.hpp"
 #include "daemon/stats/softnet_stat.hpp"
 #include "daemon/stats/text.hpp"
 
@@ -183,6 +184,8 @@ std::optional<std::pair<std::string, std::string>> assignment(const std::string&
 }
 
 int run(int argc, char** argv) {
+  if (const auto opened = open_standard_descriptors(); !opened)
+    return complain(opened.error().text());
   Options options{.socket = config::Daemon{}.control_socket};
   CLI::App app{"Asks a running vethd."};
   app.set_version_flag("--version", std::string("vethctl ") + VETHD_VERSION);

@@ -1,12 +1,11 @@
 #include "daemon/control/hooks.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <string>
 #include <utility>
 
 #include "config/limits.hpp"
 #include "daemon/control/pairs.hpp"
+#include "daemon/process/log.hpp"
 #include "xdp/object.hpp"
 
 namespace vethd {
@@ -73,21 +72,21 @@ void say_what_changed(const VethPair& pair, Side side, const LinkState& before) 
   const std::uint32_t was = program_on(before);
   const std::uint32_t now = program_on(end.link);
   if (end.xdp && was == end.xdp->caller_id())
-    spdlog::warn(
+    log::warn(
         "pair {}: the XDP program of {} was detached by force: its frames pass; start vethd again "
         "to have it attached",
         pair.name, subject(end));
   else if (was != 0)
-    spdlog::info("pair {}: an XDP program of somebody else has left {}", pair.name, subject(end));
+    log::info("pair {}: an XDP program of somebody else has left {}", pair.name, subject(end));
   if (now != 0 && !is_configured(end))
-    spdlog::info("pair {}: somebody has attached XDP program {} (id {}) to {}", pair.name,
-                 xdp_program_name(now), now, subject(end));
+    log::info("pair {}: somebody has attached XDP program {} (id {}) to {}", pair.name,
+              xdp_program_name(now), now, subject(end));
 }
 
 void follow_steering(const VethPair& pair, PairEnd& end) {
   const bool steered = end.nic->attached();
   if (!std::exchange(end.steered, steered) || steered) return;
-  spdlog::warn(
+  log::warn(
       "pair {}: the XDP program that steers frames of {} here was detached by force: they go to "
       "its stack, and the pair has no carrier; start vethd again to have it attached",
       pair.name, subject(end));
@@ -123,7 +122,7 @@ void follow_program(VethPair& pair, Side side, const LinkState& before) {
   for (const Side each : {Side::a, Side::b}) fit_to_peer(pair, each);
   if (runs_xdp(pair, side) && before.native_xdp == 0) warn_of_mtu(pair, peer_of(side));
   if (auto fitted = fit_segmentation(pair, peer_of(side)); !fitted)
-    spdlog::warn("pair {}: {}", pair.name, fitted.error().text());
+    log::warn("pair {}: {}", pair.name, fitted.error().text());
 }
 
 Result<void> fit_segmentation(VethPair& pair, Side side) {
@@ -137,7 +136,7 @@ Result<void> fit_segmentation(VethPair& pair, Side side) {
 void warn_of_mtu(const VethPair& pair, Side side) {
   const PairEnd& end = pair.end(side);
   if (!end.max_mtu || end.link.mtu <= *end.max_mtu) return;
-  spdlog::warn(
+  log::warn(
       "pair {}: {} has mtu {}: a veth takes at most {} while there is an XDP program at the other "
       "end (EINVAL), and refuses the program while it is larger (ERANGE)",
       pair.name, subject(end), end.link.mtu, *end.max_mtu);

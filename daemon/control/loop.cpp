@@ -14,6 +14,15 @@ namespace asio = boost::asio;
 struct Loop::Impl {
   asio::io_context context{1};
   asio::signal_set signals{context};
+  std::function<void(int)> on_signal;
+
+  void wait_for_signal() {
+    signals.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      on_signal(signal);
+      wait_for_signal();
+    });
+  }
 };
 
 class Loop::Watch {
@@ -95,10 +104,8 @@ Loop::WatchPtr Loop::after(std::chrono::milliseconds delay, Handler handler) {
 
 void Loop::on_signals(const std::vector<int>& signals, std::function<void(int)> handler) {
   for (const int signal : signals) impl_->signals.add(signal);
-  impl_->signals.async_wait(
-      [handler = std::move(handler)](const boost::system::error_code& error, int signal) {
-        if (!error) handler(signal);
-      });
+  impl_->on_signal = std::move(handler);
+  impl_->wait_for_signal();
 }
 
 void Loop::run() {

@@ -38,6 +38,8 @@ class Loop {
   [[nodiscard]] WatchPtr watch(int fd, Event event, Handler handler);
   /// Calls handler once, unless destroyed before.
   [[nodiscard]] WatchPtr after(std::chrono::milliseconds delay, Handler handler);
+  /// Calls handler for each of them from now on; one that comes before run() waits for it. A
+  /// program that is started from here has them as it should: handlers do not survive exec.
   void on_signals(const std::vector<int>& signals, std::function<void(int)> handler);
 
   void run();

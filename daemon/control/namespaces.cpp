@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,8 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+
+#include "daemon/process/log.hpp"
 
 namespace vethd {
 namespace {
@@ -109,7 +110,7 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::find(const config::NetnsRef& ref)
       made_[named.netns] = {.registration = *registered, .held = nullptr};
       return {};
     });
-    if (netns) spdlog::info("created network namespace {}", ref.text);
+    if (netns) log::info("created network namespace {}", ref.text);
   }
   if (!netns) return pass(std::move(netns));
   return hold(std::move(*netns), /*kept=*/true);
@@ -167,7 +168,7 @@ void Namespaces::read_events(HeldNetns& held) {
       if (!is_change || changed.insert(event.link.ifindex).second) events.push_back(event);
     });
     for (const LinkEvent& event : events) on_link_(held, event);
-    if (!more) spdlog::error("{}", more.error().text());
+    if (!more) log::error("{}", more.error().text());
     if (!more || !*more) return;
   }
 }
@@ -199,7 +200,7 @@ void Namespaces::check_orphans() {
     // Its inode number goes to somebody else's namespace next.
     if (const auto made = made_.find(id); made != made_.end()) {
       if (auto withdrawn = janitor_.withdraw(made->second.registration); !withdrawn)
-        spdlog::warn("{}", withdrawn.error().text());
+        log::warn("{}", withdrawn.error().text());
       made_.erase(made);
     }
     on_orphan_(*held);

@@ -1,7 +1,5 @@
 #include "daemon/control/nics.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "config/limits.hpp"
 #include "daemon/control/pairs.hpp"
 #include "daemon/netns/nic.hpp"
+#include "daemon/process/log.hpp"
 
 namespace vethd {
 namespace {
@@ -102,9 +101,9 @@ void restore_stripping(PairEnd& end, Janitor& janitor) {
   // The name it has now; a device that is gone needs nothing.
   if (const auto link = end.netns->links.get(end.link.ifindex))
     if (auto set = set_vlan_stripping(end.netns->netns, link->name, true); !set)
-      return spdlog::warn("{}", set.error().text());  // the janitor tries again
+      return log::warn("{}", set.error().text());  // the janitor tries again
   if (auto withdrawn = janitor.withdraw(*registration); !withdrawn)
-    spdlog::warn("{}", withdrawn.error().text());
+    log::warn("{}", withdrawn.error().text());
 }
 
 }  // namespace
@@ -127,9 +126,9 @@ Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena
     restore_stripping(end, janitor);
     return pass(std::move(nic));
   }
-  for (const std::string& why : nic->refused()) spdlog::info("{}: {}", subject(end), why);
-  spdlog::info("{}: AF_XDP on {} ({}), {}", subject(end), end.device_driver,
-               queues_text(end.config.queues), name_of(nic->mode()));
+  for (const std::string& why : nic->refused()) log::info("{}: {}", subject(end), why);
+  log::info("{}: AF_XDP on {} ({}), {}", subject(end), end.device_driver,
+            queues_text(end.config.queues), name_of(nic->mode()));
   end.nic.emplace(std::move(*nic));
   return {};
 }
@@ -141,9 +140,9 @@ void look_at_queues(PairEnd& end) {
   end.device_queues = info->rx_queues;
   const std::uint32_t sockets = end.config.queues;
   if (end.device_queues == sockets)
-    return spdlog::info("{} receives on {} again", subject(end), queues_text(sockets));
+    return log::info("{} receives on {} again", subject(end), queues_text(sockets));
   // Not on fewer: the kernel keeps queues that have sockets.
-  spdlog::warn(
+  log::warn(
       "{} now receives on {}, and frames of those beyond {} pass to its stack: ethtool -L {} {} "
       "{}, or write queues = {} and start vethd again",
       subject(end), queues_text(end.device_queues), sockets, end.link.name,

@@ -8,6 +8,7 @@
 #include "daemon/control/hooks.hpp"
 #include "daemon/control/kernels.hpp"
 #include "daemon/netns/nic.hpp"
+#include "daemon/process/escape.hpp"
 #include "daemon/stats/softnet_stat.hpp"
 
 namespace vethd {
@@ -88,8 +89,9 @@ DeviceCounters count_device(const PairEnd& end) {
 
 EndReport describe_end(const PairEnd& end) {
   EndReport report;
-  report.ifname = end.link.name;
-  report.netns = end.netns->netns.label();
+  // JSON takes no invalid UTF-8, a terminal no escape sequence; a name may have both.
+  report.ifname = escaped(end.link.name);
+  report.netns = escaped(end.netns->netns.label());
   report.ifindex = end.link.ifindex;
   report.mtu = end.link.mtu;
   report.mac = end.link.mac;

@@ -1,6 +1,5 @@
 #include "daemon/control/pairs.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "daemon/control/hooks.hpp"
 #include "daemon/core/panic.hpp"
+#include "daemon/process/log.hpp"
 
 namespace vethd {
 namespace {
@@ -306,11 +306,10 @@ void Pairs::move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns,
   if (before == now) return;
   places_.erase(before);
   places_[now] = {.pair = pair.id, .side = side};
-  spdlog::info("pair {}: {} is now {}/{}", pair.name, subject(end), netns->netns.label(),
-               link.name);
+  log::info("pair {}: {} is now {}/{}", pair.name, subject(end), netns->netns.label(), link.name);
   // On the way the device lost its qdisc; the next one would be the default.
   if (auto set = netns->links.set_noqueue(link.ifindex); !set)
-    spdlog::warn("pair {}: {}", pair.name, set.error().text());
+    log::warn("pair {}: {}", pair.name, set.error().text());
   end.netns = std::move(netns);
 }
 
@@ -318,7 +317,7 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
   if (pair.removing) return;
   PairEnd& end = pair.end(side);
   if (end.link.name != link.name)
-    spdlog::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
+    log::info("pair {}: {} renamed to {}", pair.name, subject(end), link.name);
   const Device before = device_of(pair, side);
   const LinkState link_before = std::exchange(end.link, link);
   follow_program(pair, side, link_before);
@@ -361,7 +360,7 @@ void Pairs::set_carrier(VethPair& pair) {
   for (const Side side : kSides)
     if (auto& tap = pair.end(side).tap)
       if (auto set = tap->set_carrier(carrier); !set)
-        return spdlog::warn("pair {}: {}", pair.name, set.error().text());
+        return log::warn("pair {}: {}", pair.name, set.error().text());
   pair.carrier = carrier;
 }
 
@@ -404,7 +403,7 @@ void Pairs::on_notice(const FailureNotice& notice) {
 
 void Pairs::remove(VethPair& pair, const std::string& why) {
   if (std::exchange(pair.removing, true)) return;
-  spdlog::warn("pair {}: removed: {}; it comes back when vethd is started again", pair.name, why);
+  log::warn("pair {}: removed: {}; it comes back when vethd is started again", pair.name, why);
   finish_open(pair, fail(why, "leave its devices and namespaces alone while it starts", ENODEV));
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {
@@ -439,7 +438,7 @@ void Pairs::close() {
     }
   }
   for (const auto& removed : remove_groups(namespaces, group_))
-    if (!removed) spdlog::warn("{}", removed.error().text());
+    if (!removed) log::warn("{}", removed.error().text());
   for (const auto& pair : pairs_) {
     if (pair == nullptr) continue;
     for (const Side side : kSides) close_nic(pair->end(side), janitor_);

@@ -56,6 +56,7 @@ json::object ask(const char* what) {
 }  // namespace
 
 std::string vethd_program() { return VETHD_PROGRAM; }
+std::string vethctl_program() { return VETHCTL_PROGRAM; }
 std::string vethd_breakable_program() { return VETHD_BREAKABLE_PROGRAM; }
 
 std::string write_config(const std::string& toml) {

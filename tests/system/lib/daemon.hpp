@@ -15,6 +15,7 @@ inline constexpr const char* kControlSocket = "/run/vethd/vethd.sock";
 
 /// The path of the daemon under test.
 std::string vethd_program();
+std::string vethctl_program();
 /// The daemon in which VETHD_BREAK breaks a stage (daemon/pipeline/broken.hpp).
 std::string vethd_breakable_program();
 
