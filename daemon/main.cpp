@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/parse.hpp"
+#include "daemon/control/janitor_watch.hpp"
 #include "daemon/control/kernels.hpp"
 #include "daemon/control/left_out.hpp"
 #include "daemon/control/loop.hpp"
@@ -117,6 +118,7 @@ class Daemon {
   Result<void> make_control() {
     // Another daemon that answers there is met before any device is made.
     if (auto removed = remove_stale_socket(config_.daemon.control_socket); !removed) return removed;
+    janitor_watch_.emplace(loop_, janitor_);
     workers_.emplace(loop_);
     pairs_.emplace(loop_, janitor_, *workers_, config_.daemon.create_netns, take_nic_memory(),
                    rules_of_machines());
@@ -227,6 +229,7 @@ class Daemon {
 
   void take_down() {
     server_.reset();
+    janitor_watch_.reset();          // at the end it is told to end
     if (workers_) workers_->stop();  // nothing reads or writes any more
     if (pairs_) pairs_->close();
   }
@@ -287,6 +290,7 @@ class Daemon {
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   Loop loop_;
   LeftOutLines left_out_;
+  std::optional<JanitorWatch> janitor_watch_;
   std::optional<WorkerSet> workers_;
   std::optional<Pairs> pairs_;
   std::optional<Observer> observer_;

@@ -29,6 +29,8 @@ Result<Arena::Mapping> Arena::map(std::size_t bytes, const char* what) {
   if (base == MAP_FAILED)
     return fail(std::string("map ") + what + " of " + std::to_string(bytes) + " bytes",
                 "lower [daemon] memory");
+  // A janitor that is started later shares no page with us: each would be copied when written to.
+  ::madvise(base, bytes, MADV_DONTFORK);
   return Mapping(base, Unmap{bytes});
 }
 

@@ -1,223 +1,31 @@
 #include "daemon/netns/janitor.hpp"
 
 #include <linux/if_packet.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <utility>
 #include <vector>
 
-#include "daemon/core/panic.hpp"
-#include "daemon/netns/nic.hpp"
+#include "daemon/process/log.hpp"
+#include "daemon/process/signals.hpp"
 
 namespace vethd {
 namespace {
 
-enum class Op : std::uint8_t {
-  expect_netns,
-  expect_socket,
-  expect_directory,
-  expect_no_vlan_stripping,
-  created,
-  withdraw
-};
-
-/// One message of the socket pair (SOCK_SEQPACKET keeps them whole). expect_no_vlan_stripping
-/// brings a descriptor with it, the device's.
-struct Request {
-  Op op;
-  Janitor::Registration registration;  // created, withdraw
-  FileId netns;                        // expect_netns
-  FileId file;                         // expect_netns, created; otherwise not known yet
-  // expect_netns: the name; expect_no_vlan_stripping: where the device was
-  std::array<char, Janitor::kMaxPathBytes + 1> path;
-};
-
-struct Reply {
-  int code;  // errno; 0: done
-  Op op;     // of what could not be removed
-  Janitor::Registration registration;
-  std::array<char, Janitor::kMaxPathBytes + 1> path;  // its name
-};
-
-// ---- In the janitor's process. ------------------------------------------------------------------
-
-/// Takes the descriptor that may come with a request.
-ssize_t receive_request(int socket, Request& request, Fd& device) {
-  iovec bytes{.iov_base = &request, .iov_len = sizeof request};
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &bytes;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  if (got <= 0) return got;
-  if (const cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    device.reset(fd);
-  }
-  return got;
-}
-
-// A device renamed between two questions is asked for its name again.
-constexpr int kRenameTries = 8;
-
-/// Of the device a packet socket is bound to, whatever its name is by now. When a device goes, or
-/// leaves its namespace, the kernel takes the socket off it: packet_notifier(), NETDEV_UNREGISTER.
-int switch_vlan_stripping_on(int socket) {
-  for (int tries = 0; tries < kRenameTries; ++tries) {
-    sockaddr_ll bound{};
-    socklen_t size = sizeof bound;
-    if (::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) < 0) return errno;
-    if (bound.sll_ifindex <= 0) return 0;
-    ifreq name{};
-    name.ifr_ifindex = bound.sll_ifindex;
-    if (::ioctl(socket, SIOCGIFNAME, &name) < 0) return errno == ENODEV ? 0 : errno;
-    const Result<void> set = set_vlan_stripping(socket, name.ifr_name, true);
-    if (set) return 0;
-    if (set.error().code != ENODEV) return set.error().code;
-  }
-  return EBUSY;
-}
-
-/// What is to be done when the daemon has ended.
-struct Row {
-  Request request;
-  Fd device;  // expect_no_vlan_stripping: a packet socket bound to it
-};
-
-class Registry {
- public:
-  Registry() { rows_.reserve(Janitor::kMaxRegistrations); }
-
-  Reply handle(const Request& request, Fd device) {
-    Reply reply{};
-    if (request.op == Op::created || request.op == Op::withdraw) {
-      const auto row = std::ranges::find(
-          rows_, request.registration, [](const Row& known) { return known.request.registration; });
-      if (row == rows_.end()) {
-        reply.code = ENOENT;
-      } else if (request.op == Op::created) {
-        row->request.file = request.file;
-      } else {
-        rows_.erase(row);
-      }
-      return reply;
-    }
-    if (rows_.size() == Janitor::kMaxRegistrations) {
-      reply.code = ENOSPC;
-    } else if (names_a_file(request.op) && file_id(request.path.data())) {
-      reply.code = EEXIST;
-    } else if (request.op == Op::expect_no_vlan_stripping && !device.is_open()) {
-      reply.code = EMFILE;  // no number was free for it here
-    } else {
-      reply.registration = {next_++};
-      rows_.push_back({.request = request, .device = std::move(device)});
-      rows_.back().request.registration = reply.registration;
-    }
-    return reply;
-  }
-
-  /// Newest first, all of them; reports the first that stayed.
-  Reply remove_all() {
-    Reply reply{};
-    for (; !rows_.empty(); rows_.pop_back()) {
-      const Request& last = rows_.back().request;
-      const int code = remove(last, rows_.back().device);
-      if (code != 0 && reply.code == 0)
-        reply = {.code = code, .op = last.op, .registration = last.registration, .path = last.path};
-    }
-    return reply;
-  }
-
- private:
-  static bool names_a_file(Op op) { return op == Op::expect_socket || op == Op::expect_directory; }
-
-  static int remove(const Request& row, const Fd& device) {
-    const char* path = row.path.data();
-    switch (row.op) {
-      case Op::expect_netns: {
-        const Result<void> removed = remove_named({path, row.netns, row.file});
-        return removed ? 0 : removed.error().code;
-      }
-      case Op::expect_socket: {
-        struct stat st{};
-        if (::lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) return 0;
-        const bool known = row.file != FileId{};
-        if (known && row.file != FileId{.device = st.st_dev, .inode = st.st_ino}) return 0;
-        return ::unlink(path) < 0 ? errno : 0;
-      }
-      case Op::expect_directory:
-        // Not empty: somebody else uses it by now.
-        return ::rmdir(path) < 0 && errno != ENOENT && errno != ENOTEMPTY ? errno : 0;
-      case Op::expect_no_vlan_stripping:
-        return switch_vlan_stripping_on(device.get());
-      case Op::created:
-      case Op::withdraw:
-        break;
-    }
-    panic("a registry row is something to remove");
-  }
-
-  std::uint32_t next_ = 0;
-  std::vector<Row> rows_;  // oldest first
-};
-
-[[noreturn]] void serve(int socket) {
-  ::setsid();
-  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(ignored, SIG_IGN);
-  ::prctl(PR_SET_NAME, "vethd-janitor");
-  // Whoever waits for the end of the daemon's output, or of its TAPs, must not wait for us.
-  if (socket > 0) ::close_range(0, static_cast<unsigned>(socket) - 1, 0);
-  ::close_range(static_cast<unsigned>(socket) + 1, UINT_MAX, 0);
-
-  Registry registry;
-  for (;;) {  // until the daemon ends
-    Request request{};
-    Fd device;
-    const ssize_t got = receive_request(socket, request, device);
-    if (got == 0) break;
-    // ECONNRESET: the daemon was killed before it read our last answer; the end comes next.
-    if (got < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
-    if (got < 0) break;
-    const Reply reply = registry.handle(request, std::move(device));
-    ::send(socket, &reply, sizeof reply, MSG_NOSIGNAL);
-  }
-  const Reply outcome = registry.remove_all();
-  ::send(socket, &outcome, sizeof outcome, MSG_NOSIGNAL);  // heard only by finish()
-  ::_exit(outcome.code == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
-}
-
-// ---- In the daemon. -----------------------------------------------------------------------------
-
-Result<Reply> receive(int socket, const std::string& doing) {
-  Reply reply{};
-  ssize_t got = -1;
-  do got = ::recv(socket, &reply, sizeof reply, 0);
-  while (got < 0 && errno == EINTR);
-  if (got != sizeof reply) return fail(doing, "the janitor process is gone", got < 0 ? errno : 0);
-  return reply;
-}
+constexpr int kPatienceMs = static_cast<int>(std::chrono::milliseconds(Janitor::kPatience).count());
 
 /// device: goes along, if open.
-ssize_t send_request(int socket, const Request& request, const Fd& device) {
-  iovec bytes{.iov_base = const_cast<Request*>(&request), .iov_len = sizeof request};
+bool send_request(int socket, const JanitorRequest& request, const Fd& device) {
+  iovec bytes{.iov_base = const_cast<JanitorRequest*>(&request), .iov_len = sizeof request};
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = &bytes;
@@ -232,129 +40,210 @@ ssize_t send_request(int socket, const Request& request, const Fd& device) {
     const int fd = device.get();
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof request;
 }
 
-Result<Janitor::Registration> ask(int socket, const Request& request, const std::string& doing,
-                                  const Fd& device = {}) {
-  if (send_request(socket, request, device) < 0) {
-    return fail(doing, "the janitor process is gone");
-  }
-  const Result<Reply> reply = receive(socket, doing);
-  if (!reply) return std::unexpected(reply.error());
-  if (reply->code != 0) {
-    return fail(doing, reply->code == ENOSPC ? "too much is registered" : "", reply->code);
-  }
-  return reply->registration;
+enum class Heard { reply, end, nothing };
+
+/// Waits for one reply, for kPatience at most.
+Heard receive(int socket, JanitorReply& reply) {
+  pollfd something{.fd = socket, .events = POLLIN, .revents = 0};
+  int ready = -1;
+  do ready = ::poll(&something, 1, kPatienceMs);
+  while (ready < 0 && errno == EINTR);
+  if (ready <= 0) return Heard::nothing;
+  const ssize_t got = ::recv(socket, &reply, sizeof reply, MSG_DONTWAIT);
+  return got == sizeof reply ? Heard::reply : Heard::end;
 }
 
-Result<Janitor::Registration> expect(int socket, Request request, const std::string& path) {
-  const std::string doing = "register " + path + " for removal";
-  if (path.size() > Janitor::kMaxPathBytes)
-    return fail(doing, "choose a shorter one", ENAMETOOLONG);
-  path.copy(request.path.data(), path.size());
-  return ask(socket, request, doing);
+/// What stays, as an error.
+Result<void> outcome_of(const std::vector<JanitorReply>& staying) {
+  constexpr std::size_t kNamed = 16;
+  if (staying.empty()) return {};
+  std::string doing;
+  for (std::size_t i = 0; i < std::min(staying.size(), kNamed); ++i)
+    doing += (i == 0 ? "" : ", ") + what_to_do(staying[i].item);
+  if (staying.size() > kNamed)
+    doing += " and " + std::to_string(staying.size() - kNamed) + " more of the kind";
+  const bool restore = staying.front().item.kind == JanitorItem::Kind::vlan_stripping;
+  return fail(std::move(doing),
+              restore ? "run `ethtool -K IFNAME rxvlan on` there" : "do it by hand",
+              staying.front().code);
 }
 
 }  // namespace
 
 Result<Janitor> Janitor::start() {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0) {
-    return fail("start the janitor");
-  }
-  Fd ours{ends[0]};
-  const Fd its{ends[1]};
-  const pid_t pid = ::fork();
-  if (pid < 0) return fail("start the janitor", "raise RLIMIT_NPROC");
-  if (pid == 0) serve(its.get());
-  return Janitor{std::move(ours), pid};
+  Janitor janitor;
+  if (auto begun = janitor.begin(); !begun) return pass(std::move(begun));
+  return janitor;
 }
 
-Janitor::Janitor(Fd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
+Result<void> Janitor::begin() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
+    return fail("start the janitor", errno == EMFILE ? "raise ulimit -n" : "");
+  Fd ours{ends[0]};
+  const Fd its{ends[1]};
+  const SignalsBlocked until_it_ignores_them;
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail("start the janitor", "raise pids.max or ulimit -u");
+  if (pid == 0) run_janitor(its.get(), std::move(list_));
+  if (!replaced_.is_open()) replaced_ = std::move(socket_);  // the one that is waited for
+  socket_ = std::move(ours);
+  pid_ = pid;
+  return {};
+}
+
+void Janitor::end() {
+  if (pid_ == 0) return;
+  const Fd process{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
+  ::kill(pid_, SIGKILL);  // it may be stopped
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  ::poll(&ended, 1, kPatienceMs);  // the kernel may be keeping it
+  ::waitpid(std::exchange(pid_, 0), nullptr, WNOHANG);
+}
+
+Result<void> Janitor::replace(const std::string& why) {
+  const pid_t before = pid_;
+  end();
+  if (auto begun = begin(); !begun) return begun;
+  log::warn("the janitor process {} {}: another one, {}, has taken over its list of {}", before,
+            why, pid_, list_.size());
+  return {};
+}
+
+Result<void> Janitor::ensure() {
+  char none = 0;
+  const ssize_t got = ::recv(socket_.get(), &none, sizeof none, MSG_PEEK | MSG_DONTWAIT);
+  const bool lives = pid_ != 0 && got < 0 && errno == EAGAIN;
+  if (!lives)
+    if (auto replaced = replace("has ended"); !replaced) return replaced;
+  replaced_.reset();
+  return {};
+}
+
+Result<void> Janitor::tell(JanitorRequest::Op op, const JanitorItem& item, const Fd& device,
+                           const std::string& doing) {
+  JanitorReply reply;
+  Heard heard = Heard::end;
+  if (send_request(socket_.get(), {.op = op, .item = item}, device))
+    heard = receive(socket_.get(), reply);
+  // The next one starts with the list as it is now.
+  if (heard == Heard::end) return replace("has ended");
+  if (heard == Heard::nothing) return replace("did not answer");
+  if (reply.code != 0) return fail(doing, "raise ulimit -n", reply.code);
+  return {};
+}
 
 Janitor::Janitor(Janitor&& other) noexcept
-    : socket_(std::move(other.socket_)), pid_(std::exchange(other.pid_, 0)) {}
+    : list_(std::move(other.list_)),
+      next_(other.next_),
+      socket_(std::move(other.socket_)),
+      replaced_(std::move(other.replaced_)),
+      pid_(std::exchange(other.pid_, 0)) {}
 
 Janitor::~Janitor() { [[maybe_unused]] const Result<void> unheard = finish(); }
 
+Result<Janitor::Registration> Janitor::expect(JanitorItem item, const std::string& path,
+                                              Fd device) {
+  path.copy(item.path.data(), kMaxPathBytes);
+  const std::string doing = "register with the janitor, to " + what_to_do(item);
+  const bool is_file =
+      item.kind == JanitorItem::Kind::socket || item.kind == JanitorItem::Kind::directory;
+  if (path.size() > kMaxPathBytes) return fail(doing, "choose a shorter one", ENAMETOOLONG);
+  if (list_.size() == kMaxRegistrations) return fail(doing, "too much is registered", ENOSPC);
+  if (is_file && file_id(path)) return fail(doing, "", EEXIST);
+  item.number = next_++;
+  list_.put(item, std::move(device));
+  auto told = tell(JanitorRequest::Op::put, item, list_.find(item.number)->device, doing);
+  if (told) return Registration{item.number};
+  list_.erase(item.number);
+  return pass(std::move(told));
+}
+
 Result<Janitor::Registration> Janitor::will_create_netns(const NamedNetns& named) {
-  Request request{};
-  request.op = Op::expect_netns;
-  request.netns = named.netns;
-  request.file = named.file;
-  return expect(socket_.get(), request, named.name);
+  JanitorItem item;
+  item.kind = JanitorItem::Kind::netns;
+  item.netns = named.netns;
+  item.file = named.file;
+  return expect(item, named.name);
 }
 
 Result<Janitor::Registration> Janitor::will_create_socket(const std::string& path) {
-  Request request{};
-  request.op = Op::expect_socket;
-  return expect(socket_.get(), request, path);
+  JanitorItem item;
+  item.kind = JanitorItem::Kind::socket;
+  return expect(item, path);
 }
 
 Result<Janitor::Registration> Janitor::will_create_directory(const std::string& path) {
-  Request request{};
-  request.op = Op::expect_directory;
-  return expect(socket_.get(), request, path);
+  JanitorItem item;
+  item.kind = JanitorItem::Kind::directory;
+  return expect(item, path);
 }
 
 Result<Janitor::Registration> Janitor::will_stop_vlan_stripping(const Netns& ns, int ifindex) {
   const std::string subject = ns.label() + "/#" + std::to_string(ifindex);
   const std::string doing = "register VLAN stripping of " + subject;
   // Protocol 0: it receives nothing.
-  const Result<Fd> device = in_netns(ns, [&]() -> Result<Fd> {
+  Result<Fd> device = in_netns(ns, [&]() -> Result<Fd> {
     Fd made{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
-    if (!made.is_open()) return fail(doing, "needs CAP_NET_RAW");
+    if (!made.is_open()) return fail(doing, errno == EPERM ? "needs CAP_NET_RAW" : "");
     return made;
   });
-  if (!device) return std::unexpected(device.error());
+  if (!device) return pass(std::move(device));
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   address.sll_ifindex = ifindex;
   if (::bind(device->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
     return fail(doing);
-  Request request{};
-  request.op = Op::expect_no_vlan_stripping;
-  subject.copy(request.path.data(), Janitor::kMaxPathBytes);
-  return ask(socket_.get(), request, doing, *device);
+  JanitorItem item;
+  item.kind = JanitorItem::Kind::vlan_stripping;
+  return expect(item, subject.substr(0, kMaxPathBytes), std::move(*device));
 }
 
 Result<void> Janitor::created(Registration registration, FileId file) {
-  Request request{};
-  request.op = Op::created;
-  request.registration = registration;
-  request.file = file;
-  Result<Registration> done = ask(socket_.get(), request, "tell the janitor what was created");
-  if (!done) return pass(std::move(done));
-  return {};
+  const std::string doing = "tell the janitor what was created";
+  JanitorList::Entry* const entry = list_.find(registration.value);
+  if (entry == nullptr) return fail(doing, "", ENOENT);
+  entry->item.file = file;
+  return tell(JanitorRequest::Op::put, entry->item, entry->device, doing);
 }
 
 Result<void> Janitor::withdraw(Registration registration) {
-  Request request{};
-  request.op = Op::withdraw;
-  request.registration = registration;
-  Result<Registration> done = ask(socket_.get(), request, "tell the janitor what not to remove");
-  if (!done) return pass(std::move(done));
-  return {};
+  const std::string doing = "tell the janitor what not to remove";
+  if (list_.find(registration.value) == nullptr) return fail(doing, "", ENOENT);
+  list_.erase(registration.value);
+  JanitorItem item;
+  item.number = registration.value;
+  return tell(JanitorRequest::Op::erase, item, {}, doing);
 }
 
 Result<void> Janitor::finish() {
-  if (pid_ == 0) return {};
-  ::shutdown(socket_.get(), SHUT_WR);
-  Result<Reply> outcome = receive(socket_.get(), "clean up");
-  socket_.reset();
-  const pid_t child = std::exchange(pid_, 0);
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  if (!outcome) return pass(std::move(outcome));
-  if (outcome->code != 0) {
-    if (outcome->op == Op::expect_no_vlan_stripping) {
-      return fail(std::string{"switch VLAN stripping on again at "} + outcome->path.data(),
-                  "run `ethtool -K IFNAME rxvlan on` there", outcome->code);
+  if (pid_ == 0 && list_.size() == 0) return {};
+  std::vector<JanitorReply> staying;
+  Heard heard = Heard::end;
+  bool done = false;
+  if (pid_ != 0) {
+    ::shutdown(socket_.get(), SHUT_WR);
+    JanitorReply reply;
+    while (!done && (heard = receive(socket_.get(), reply)) == Heard::reply) {  // bounded by list_
+      done = reply.code == 0;
+      if (!done) staying.push_back(reply);
     }
-    return fail(std::string{"remove "} + outcome->path.data(), "remove it by hand", outcome->code);
   }
-  return {};
+  end();
+  socket_.reset();
+  if (!done) {
+    log::warn("the janitor process {}: vethd cleans up itself",
+              heard == Heard::nothing ? "does not answer" : "is gone");
+    staying.clear();
+    list_.carry_out([&](const JanitorItem& item, int code) {
+      staying.push_back({.code = code, .item = item});
+    });
+  }
+  list_ = {};
+  return outcome_of(staying);
 }
 
 }  // namespace vethd

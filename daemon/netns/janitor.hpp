@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -10,6 +12,8 @@
 #include "daemon/core/ids.hpp"
 #include "daemon/core/result.hpp"
 #include "daemon/netns/file_id.hpp"
+#include "daemon/netns/janitor_list.hpp"
+#include "daemon/netns/janitor_process.hpp"
 #include "daemon/netns/named.hpp"
 #include "daemon/netns/namespace.hpp"
 
@@ -33,18 +37,23 @@ namespace vethd {
 ///
 /// Keep the Netns of a registered name open: its inode number could go to another one otherwise.
 ///
+/// Both sides know the list. A janitor that has died, or that does not answer, is replaced by
+/// another, which takes the list over; at the end what it has not done the daemon does itself.
+///
 /// Shape    at most kMaxRegistrations at a time, names of at most kMaxPathBytes each.
-/// Threads  started before any thread exists; used by one.
-/// Never    outlives the daemon for longer than the removal takes; it ignores SIGINT, SIGTERM and
-///          SIGHUP, which a terminal or an init system sends to the whole group.
+/// Threads  one. Others may exist: between fork() and its end the child allocates memory, which
+///          glibc allows, and takes no other lock.
+/// Never    outlives the daemon for longer than the removal takes; it ignores what a terminal or an
+///          init system sends to the whole group. Waits for no longer than kPatience.
 class Janitor {
  public:
   static constexpr std::size_t kMaxRegistrations = 8192;  // 2 namespaces for each of 4096 pairs
-  static constexpr std::size_t kMaxPathBytes = 255;
+  static constexpr std::size_t kMaxPathBytes = JanitorItem::kMaxPathBytes;
+  static constexpr std::chrono::seconds kPatience{2};  // with one answer
 
   using Registration = Id<struct RegistrationTag, std::uint32_t>;
 
-  /// Forks. Only while the process has one thread and nothing open that must not be shared.
+  /// Forks; the child keeps no descriptor but its own.
   static Result<Janitor> start();
 
   Janitor(Janitor&& other) noexcept;
@@ -66,16 +75,32 @@ class Janitor {
   /// It was not created after all, or has been removed.
   Result<void> withdraw(Registration registration);
 
-  /// Has everything removed now and waits until it is. Errors: the first that stayed.
+  /// Starts another one if the process has ended. Errors: there can be none just now.
+  Result<void> ensure();
+
+  /// Readable: it has ended, or was replaced; time for ensure(), and for another fd().
+  [[nodiscard]] int fd() const { return socket_.get(); }
+
+  /// Has everything removed now and waits until it is. Errors: names what stays.
   Result<void> finish();
 
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  Janitor(Fd socket, pid_t pid);
+  Janitor() = default;
 
+  Result<Registration> expect(JanitorItem item, const std::string& path, Fd device = {});
+  Result<void> tell(JanitorRequest::Op op, const JanitorItem& item, const Fd& device,
+                    const std::string& doing);
+  Result<void> begin();
+  Result<void> replace(const std::string& why);
+  void end();
+
+  JanitorList list_;
+  std::uint32_t next_ = 0;
   Fd socket_;
-  pid_t pid_;
+  Fd replaced_;  // the socket of the last one: whoever waits for it hears of its end
+  pid_t pid_ = 0;
 };
 
 }  // namespace vethd

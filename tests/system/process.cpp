@@ -1,4 +1,4 @@
-// The daemon as a process: its signals, its descriptors and its log.
+// The daemon as a process: its signals, its descriptors, its log and its janitor.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "daemon/core/fd.hpp"
@@ -26,13 +27,25 @@ Topology with_own_netns() {
   return topology;
 }
 
+/// The only child of a process; 0: none.
+pid_t child_of(pid_t pid) {
+  const std::string id = std::to_string(pid);
+  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+  pid_t child = 0;
+  children >> child;
+  return child;
+}
+
 class Signals : public System {};
 
-TEST_F(Signals, OfNoUseAreIgnored) {
+TEST_F(Signals, OfNoUseAreIgnoredByTheDaemonAndItsJanitor) {
   start(with_own_netns());
+  const pid_t janitor = child_of(daemon().process().pid());
+  ASSERT_GT(janitor, 0);
   for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGSTKFLT, SIGIO,
                            SIGPWR, SIGPIPE, SIGRTMIN, SIGRTMAX}) {
     daemon().process().signal(signal);
+    ASSERT_EQ(::kill(janitor, signal), 0);
   }
   // The last one logged: those before it have been taken.
   const auto logged = [&] {
@@ -43,6 +56,7 @@ TEST_F(Signals, OfNoUseAreIgnored) {
   };
   EXPECT_TRUE(wait_until(logged, kSoon, "each of them in the log")) << daemon().process().err();
   EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  EXPECT_EQ(child_of(daemon().process().pid()), janitor);
   EXPECT_TRUE(daemon().stop());
   daemon_is_gone();
   EXPECT_EQ(leftovers(), "");
@@ -157,6 +171,35 @@ TEST_F(Log, AndTheClientShowANameThatIsNoTextByItsBytes) {
   const std::string log = daemon().process().err();
   EXPECT_NE(log.find("renamed to \\x1b[7m\\xff"), log.npos) << log;
   EXPECT_EQ(log.find('\x1b'), log.npos);
+}
+
+class TheJanitor : public System {};
+
+TEST_F(TheJanitor, IsReplacedWhenItDiesAndTheNextOneCleansUp) {
+  start(with_own_netns());
+  const pid_t vethd = daemon().process().pid();
+  const pid_t first = child_of(vethd);
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  const auto replaced = [&] {
+    const pid_t now = child_of(vethd);
+    return now != 0 && now != first;
+  };
+  ASSERT_TRUE(wait_until(replaced, kSoon, "another janitor"));
+  EXPECT_NE(daemon().process().err().find("the janitor process"), std::string::npos);
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+  daemon().process().signal(SIGKILL);
+  ASSERT_EQ(daemon().process().wait_exit(kSoon), 128 + SIGKILL);
+  daemon_is_gone();
+  EXPECT_TRUE(wait_until([] { return leftovers().empty(); }, 2s, "nothing left")) << leftovers();
+}
+
+TEST_F(TheJanitor, ThatIsStoppedDoesNotKeepTheDaemonFromEnding) {
+  start(with_own_netns());
+  ASSERT_EQ(::kill(child_of(daemon().process().pid()), SIGSTOP), 0);
+  EXPECT_TRUE(daemon().stop(10s));
+  EXPECT_NE(daemon().process().err().find("cleans up itself"), std::string::npos);
+  daemon_is_gone();
+  EXPECT_EQ(leftovers(), "");
 }
 
 }  // namespace

@@ -72,6 +72,8 @@ Netns create_registered(Janitor& janitor, const std::string& name) {
   }));
 }
 
+constexpr int kTestPatienceMs = 5000;
+
 /// The janitor of a process: its only child.
 pid_t janitor_of(pid_t pid) {
   const std::string id = std::to_string(pid);
@@ -286,7 +288,8 @@ TEST_F(JanitorTest, IgnoresTheSignalsThatStopTheDaemon) {
   Janitor janitor = must(Janitor::start());
   must(janitor.will_create_socket(socket_path()));  // answered: it is past its own set-up
   const Fd socket = bind_socket(socket_path());
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ASSERT_EQ(::kill(janitor.pid(), signal), 0);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGALRM, SIGIO, SIGQUIT, SIGRTMIN + 1})
+    ASSERT_EQ(::kill(janitor.pid(), signal), 0);
   must(janitor.finish());
   EXPECT_FALSE(file_id(socket_path()));
 }
@@ -313,13 +316,80 @@ TEST_F(JanitorTest, HasItsOwnNameAndSessionAndKeepsNoDescriptors) {
   EXPECT_EQ(name, "vethd-janitor");
 }
 
-TEST_F(JanitorTest, SaysThatTheJanitorIsGone) {
+TEST_F(JanitorTest, AnotherTakesTheListOverWhenItDies) {
   Janitor janitor = must(Janitor::start());
+  const pid_t first = janitor.pid();
+  must(janitor.will_create_directory(directory_path()));
+  ASSERT_EQ(::mkdir(directory_path().c_str(), 0755), 0);
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  pollfd ended{.fd = janitor.fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&ended, 1, kTestPatienceMs), 1);
+  must(janitor.ensure());
+  EXPECT_NE(janitor.pid(), first);
+  EXPECT_EQ(::kill(first, 0), -1) << "reaped";
+  must(janitor.finish());
+  EXPECT_FALSE(file_id(directory_path()));
+}
+
+TEST_F(JanitorTest, OneThatDiesMeanwhileIsReplacedByTheNextRequest) {
+  Janitor janitor = must(Janitor::start());
+  must(janitor.will_create_directory(directory_path()));
+  ASSERT_EQ(::mkdir(directory_path().c_str(), 0755), 0);
   ASSERT_EQ(::kill(janitor.pid(), SIGKILL), 0);
-  const Result<Janitor::Registration> refused = janitor.will_create_socket(socket_path());
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().text().find("janitor process is gone"), std::string::npos);
-  EXPECT_FALSE(janitor.finish());
+  must(janitor.will_create_socket(socket_path()));
+  const Fd socket = bind_socket(socket_path());
+  must(janitor.finish());
+  EXPECT_FALSE(file_id(directory_path()));
+  EXPECT_FALSE(file_id(socket_path()));
+}
+
+TEST_F(JanitorTest, TheSecondOneCleansUpAfterTheDaemonIsKilled) {
+  const Netns ns = make_netns("red");
+  make_veth(ns, "v0", "v1");
+  const int ifindex = must(must(Links::open(ns)).find("v0")).ifindex;
+  Child daemon{[&] {
+    static Janitor janitor = must(Janitor::start());
+    must(janitor.will_create_directory(directory_path()));
+    if (::mkdir(directory_path().c_str(), 0755) < 0) throw std::runtime_error("mkdir");
+    // A descriptor that the second one has to inherit.
+    must(janitor.will_stop_vlan_stripping(ns, ifindex));
+    must(set_vlan_stripping(ns, "v0", false));
+    ::kill(janitor.pid(), SIGKILL);
+    must(janitor.will_create_socket(socket_path()));
+    static Fd socket = bind_socket(socket_path());
+  }};
+  ASSERT_TRUE(file_id(socket_path()));
+  const pid_t janitor = janitor_of(daemon.pid());
+  ASSERT_GT(janitor, 0);
+  daemon.kill();
+  EXPECT_EQ(wait_for_exit(janitor), 0);
+  EXPECT_FALSE(file_id(socket_path()));
+  EXPECT_FALSE(file_id(directory_path()));
+  EXPECT_TRUE(must(nic_info(ns, "v0")).vlan_stripping);
+}
+
+TEST_F(JanitorTest, OneThatIsStoppedIsReplaced) {
+  Janitor janitor = must(Janitor::start());
+  const pid_t first = janitor.pid();
+  ASSERT_EQ(::kill(first, SIGSTOP), 0);
+  must(janitor.will_create_socket(socket_path()));
+  EXPECT_NE(janitor.pid(), first);
+  const Fd socket = bind_socket(socket_path());
+  must(janitor.finish());
+  EXPECT_FALSE(file_id(socket_path()));
+}
+
+TEST_F(JanitorTest, FinishDoesItsWorkWhereItIsStoppedOrGone) {
+  for (const int how : {SIGSTOP, SIGKILL}) {
+    Janitor janitor = must(Janitor::start());
+    must(janitor.will_create_socket(socket_path()));
+    const Fd socket = bind_socket(socket_path());
+    const pid_t pid = janitor.pid();
+    ASSERT_EQ(::kill(pid, how), 0);
+    must(janitor.finish());
+    EXPECT_FALSE(file_id(socket_path()));
+    EXPECT_EQ(::kill(pid, 0), -1);
+  }
 }
 
 }  // namespace

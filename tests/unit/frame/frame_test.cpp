@@ -265,7 +265,11 @@ TEST_F(Pool, LeavesAFrameWhereItIsWhenNoChunkFits) {
   EXPECT_EQ(pool_.landings_held(), 2U);
 }
 
-using PoolDeathTest = Pool;
+/// A fork does not get the arena: the one that dies makes its own.
+class PoolDeathTest : public Pool {
+ protected:
+  PoolDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
 
 TEST_F(PoolDeathTest, AbortsOnADoubleFree) {
   Frame* frame = pool_.take_chunk();
