@@ -54,9 +54,10 @@ use_suites() {
   rm -rf "$apt_dir"
   mkdir -p "$apt_dir"/{lists/partial,cache/archives/partial}
   printf "deb [signed-by=$keyring] $mirror %s main\n" "$@" | sort -u >"$apt_dir/sources.list"
-  # The host's packages, but without any QEMU, so that all of it is fetched whatever the host has.
-  awk -v RS= -v ORS='\n\n' '!/^Package: (qemu-|seabios|ipxe-qemu|busybox)/' /var/lib/dpkg/status \
-    >"$apt_dir/status"
+  # The host's packages, but without any QEMU, so that all of it is fetched whatever the host has,
+  # and without dependencies: apt does nothing while one on what is left out is not met.
+  awk -v RS= -v ORS='\n\n' '!/^Package: (qemu-|seabios|ipxe-qemu|busybox)/ {
+    gsub(/\n(Pre-)?Depends:[^\n]*/, ""); print }' /var/lib/dpkg/status >"$apt_dir/status"
   apt=(-qq -o "Dir::Etc::sourcelist=$apt_dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o "Dir::State::lists=$apt_dir/lists" -o "Dir::State::status=$apt_dir/status"
     -o "Dir::Cache=$apt_dir/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1
