@@ -69,6 +69,12 @@ Result<void> check_queues(const PairEnd& end, const NicInfo& info) {
 
 Result<void> check(const PairEnd& end, const NicInfo& info) {
   const std::string doing = "take " + subject(end);
+  if (!info.ethernet)
+    return fail(
+        doing,
+        "its frames have no Ethernet header: an end can be a device that `ip link` shows as "
+        "link/ether, such as a network card, a veth or a TAP, but not a TUN",
+        EOPNOTSUPP);
   if (!end.link.up)
     return fail(doing, "it is down: ip link set " + end.link.name + " up", ENETDOWN);
   if (auto right = check_queues(end, info); !right) return right;

@@ -1,6 +1,7 @@
 #include "daemon/netns/nic.hpp"
 
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <netlink/errno.h>
 #include <netlink/handlers.h>
 #include <netlink/msg.h>
@@ -134,6 +135,11 @@ Result<NicInfo> nic_info(const Netns& ns, const std::string& ifname) {
   const auto socket = device_socket(ns);
   if (!socket) return std::unexpected(socket.error());
   NicInfo info;
+  ifreq address{};
+  ifname.copy(address.ifr_name, IFNAMSIZ - 1);
+  if (::ioctl(socket->get(), SIOCGIFHWADDR, &address) < 0)
+    return failure(doing, Error{.code = errno, .doing = {}, .hint = {}});
+  info.ethernet = address.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 
   ethtool_drvinfo driver{};
   driver.cmd = ETHTOOL_GDRVINFO;

@@ -11,8 +11,9 @@ namespace vethd {
 
 /// A device as its driver describes it.
 struct NicInfo {
-  std::string driver;  // "igb"; empty: it names none
-  std::string bus;     // "0000:01:00.0"; empty: it is on none
+  std::string driver;     // "igb"; empty: it names none
+  std::string bus;        // "0000:01:00.0"; empty: it is on none
+  bool ethernet = false;  // ARPHRD_ETHER: its frames begin with an Ethernet header
   // Queues in use now, `ethtool -l`: combined, and those of one direction. Where the driver has no
   // channels, those it was made with: some may lie idle.
   std::uint32_t rx_queues = 0;

@@ -76,6 +76,15 @@ TEST_F(NicRefusal, OfADeviceThatIsDown) {
   EXPECT_TRUE(is_untouched(pair.a));
 }
 
+TEST_F(NicRefusal, OfADeviceWithoutEthernet) {
+  const Pair pair = nic_to_tap("auto");
+  make(pair);
+  ip("-n nic-veth0 link del veth0");
+  ip("-n nic-veth0 tuntap add mode tun name veth0");
+  ip("-n nic-veth0 link set veth0 up");
+  expect(pair, {"nic-veth0/veth0", "no Ethernet header", "not a TUN"});
+}
+
 TEST_F(NicRefusal, OfFewerOrMoreQueuesThanItHas) {
   Pair pair = nic_to_tap();
   pair.a.queues = 2;
