@@ -16,7 +16,6 @@ namespace {
 constexpr std::uint8_t kIpProtoDccp = 33;
 constexpr std::uint8_t kIpProtoEsp = 50;
 constexpr std::uint8_t kIpProtoAh = 51;
-constexpr std::uint8_t kIpProtoSctp = 132;
 constexpr std::uint8_t kIpProtoUdpLite = 136;
 
 constexpr std::uint32_t kFlowLabelBits = 0x000fffff;

@@ -64,23 +64,35 @@ std::optional<NetworkHeader> find_network_header(const std::byte* data,
   return std::nullopt;
 }
 
+std::optional<IpPayload> find_ip_payload(const std::byte* data, std::uint32_t linear_bytes,
+                                         const NetworkHeader& network) {
+  const bool ipv6 = network.protocol == kEthPIpv6;
+  if (!ipv6 && network.protocol != kEthPIp) return std::nullopt;
+  IpPayload found;
+  found.offset = ipv6 ? skip_ipv6(data, linear_bytes, network.offset, found.protocol)
+                      : skip_ipv4(data, linear_bytes, network.offset, found.protocol);
+  if (found.offset == 0) return std::nullopt;
+  return found;
+}
+
+std::optional<Headers> find_l4_header(const std::byte* data, std::uint32_t linear_bytes,
+                                      const NetworkHeader& network, const IpPayload& found) {
+  const std::uint32_t header =
+      l4_header_bytes(data + found.offset, linear_bytes - found.offset, found.protocol);
+  if (header == 0) return std::nullopt;
+  return Headers{.l3 = network.offset,
+                 .l4 = static_cast<std::uint16_t>(found.offset),
+                 .payload = static_cast<std::uint16_t>(found.offset + header),
+                 .ipv6 = network.protocol == kEthPIpv6,
+                 .tcp = found.protocol == kIpProtoTcp};
+}
+
 std::optional<Headers> find_headers(const std::byte* data, std::uint32_t linear_bytes) {
   const auto network = find_network_header(data, linear_bytes);
   if (!network) return std::nullopt;
-  const bool ipv6 = network->protocol == kEthPIpv6;
-  if (!ipv6 && network->protocol != kEthPIp) return std::nullopt;
-
-  std::uint8_t protocol = 0;
-  const std::uint32_t l4 = ipv6 ? skip_ipv6(data, linear_bytes, network->offset, protocol)
-                                : skip_ipv4(data, linear_bytes, network->offset, protocol);
-  if (l4 == 0) return std::nullopt;
-  const std::uint32_t header = l4_header_bytes(data + l4, linear_bytes - l4, protocol);
-  if (header == 0) return std::nullopt;
-  return Headers{.l3 = network->offset,
-                 .l4 = static_cast<std::uint16_t>(l4),
-                 .payload = static_cast<std::uint16_t>(l4 + header),
-                 .ipv6 = ipv6,
-                 .tcp = protocol == kIpProtoTcp};
+  const auto found = find_ip_payload(data, linear_bytes, *network);
+  if (!found) return std::nullopt;
+  return find_l4_header(data, linear_bytes, *network, *found);
 }
 
 }  // namespace vethd

@@ -15,11 +15,16 @@ constexpr std::uint16_t kEthP8021Ad = 0x88a8;
 // Protocols and IPv6 next headers, assigned by IANA.
 constexpr std::uint8_t kIpv6HopByHop = 0;
 constexpr std::uint8_t kIpProtoIgmp = 2;
+constexpr std::uint8_t kIpProtoIpip = 4;
 constexpr std::uint8_t kIpProtoTcp = 6;
 constexpr std::uint8_t kIpProtoUdp = 17;
+constexpr std::uint8_t kIpProtoIpv6 = 41;
 constexpr std::uint8_t kIpv6Routing = 43;
 constexpr std::uint8_t kIpv6Fragment = 44;
+constexpr std::uint8_t kIpProtoGre = 47;
 constexpr std::uint8_t kIpv6DestOptions = 60;
+constexpr std::uint8_t kIpProtoSctp = 132;
+constexpr std::uint8_t kIpProtoMpls = 137;
 
 constexpr std::uint32_t kIpv4HeaderBytes = 20;  // without options
 constexpr std::uint32_t kIpv6HeaderBytes = 40;  // without extension headers

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -424,6 +425,33 @@ TEST_F(Nic, FinishesChecksumsThatASenderLeft) {
   }
   // The far sides take what an AF_XDP socket sends for frames without a verified checksum.
   for (const char* netns : {"red", "blue"}) EXPECT_EQ(checksum_errors(netns), 0U) << netns;
+}
+
+class Tunnelled : public Nic, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Mode, Tunnelled, testing::Values("copy", "generic"),
+                         [](const auto& drawn) { return std::string(drawn.param); });
+
+TEST_P(Tunnelled, TcpArrivesWithItsChecksumFinished) {
+  start({.pairs = {nic_to_tap(GetParam())}});
+  for (const char* outer : {"udpcsum", "noudpcsum"}) {
+    for (const auto& [netns, own, other] : {std::tuple("red", "1", "2"), {"blue", "2", "1"}}) {
+      const std::string of = std::string("-n ") + netns;
+      ip(of + " link add vx0 type vxlan id 7 dstport 4789 local 192.168.1." + own +
+         " remote 192.168.1." + other + " " + outer);
+      ip(of + " address add 10.99.0." + own + "/24 dev vx0");
+      ip(of + " link set vx0 up");
+    }
+    for (const Route& route : {Route{"red", "blue", "10.99.0.2"}, {"blue", "red", "10.99.0.1"}}) {
+      const auto tcp = tcp_both_ways(route, 1ULL << 20);
+      EXPECT_TRUE(tcp) << outer << ": " << tcp.error().text();
+      const auto udp = udp_in_order(route, {.rounds = 20, .sizes = {12, 1400}});
+      EXPECT_TRUE(udp) << outer << ": " << udp.error().text();
+    }
+    for (const char* netns : {"red", "blue"}) {
+      EXPECT_EQ(checksum_errors(netns), 0U) << netns << ", " << outer;
+      ip(std::string("-n ") + netns + " link del vx0");
+    }
+  }
 }
 
 TEST_F(Nic, KeepsWrongAndAbsentChecksumsAsTheyAre) {

@@ -24,7 +24,8 @@ dir=$(realpath -m "${2:-${VETHD_VM_CACHE:-$here/../../build-vm}}")
 readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # Loaded by the initramfs: what reaches the host's files, then what the tests make links with, then
 # the NICs of boot.sh.
-readonly modules=(virtio_pci 9pnet_virtio 9p overlay tun veth bridge 8021q virtio_net igb)
+readonly modules=(virtio_pci 9pnet_virtio 9p overlay tun veth bridge 8021q virtio_net igb
+  ipip ip6_tunnel sit ip_gre vxlan geneve fou sctp)
 
 cannot() { echo "cannot fetch a virtual machine: $*"; exit 77; }
 

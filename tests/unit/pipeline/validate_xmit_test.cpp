@@ -6,7 +6,6 @@
 
 #include "daemon/frame/chain.hpp"
 #include "daemon/pipeline/protocols.hpp"
-#include "daemon/pipeline/rx_csum.hpp"
 #include "daemon/pipeline/validate_xmit.hpp"
 #include "tests/unit/pipeline/packets.hpp"
 
@@ -169,37 +168,6 @@ TEST_F(ValidateXmit, AccountsForSegmentsTheArenaHasNoChunkFor) {
   EXPECT_EQ(counters_.split_frames, 9U);
   EXPECT_EQ(counters_.drop_no_chunk, 6U);
   while (Frame* frame = taken.pop()) frames_.pool().release(*frame);
-}
-
-TEST(RxCsum, TellsUnfinishedChecksumsFromFinishedOnes) {
-  test::Frames frames;
-  for (const Spec& spec : kSpecs) {
-    const Packet sent = unfinished(spec);
-    Frame& frame = frames.put(sent);
-    frame.meta = {};
-    mark_unfinished_checksum(frame, frames.arena());
-    test::expect_same(frames.look(frame), sent, "unfinished");
-    for (const Check check : {Check::finished, Check::zero}) {
-      Spec other = spec;
-      other.check = check;
-      Frame& untouched = frames.put(test::build(other));
-      mark_unfinished_checksum(untouched, frames.arena());
-      EXPECT_EQ(untouched.meta.ip_summed, IpSummed::none);
-      frames.pool().release(untouched);
-    }
-    frames.pool().release(frame);
-  }
-}
-
-TEST(RxCsum, DoesNotBelieveLengthsBeyondTheFrame) {
-  test::Frames frames;
-  Packet cut = unfinished({});
-  cut.bytes.resize(cut.bytes.size() - 1);
-  cut.meta = {};
-  Frame& frame = frames.put(cut);
-  mark_unfinished_checksum(frame, frames.arena());
-  EXPECT_EQ(frame.meta.ip_summed, IpSummed::none);
-  frames.pool().release(frame);
 }
 
 }  // namespace
