@@ -29,6 +29,7 @@ std::optional<XskMode> mode_of(config::XdpMode mode) {
 NicSetup setup_of(const PairEnd& end, const NicMemory::FirstChunks& first_chunks) {
   const config::AfXdp& config = end.config.af_xdp;
   return {.ifindex = end.link.ifindex,
+          .software = end.software,
           .queues = end.config.queues,
           .mode = mode_of(config.mode),
           .steer = {.mac = config.steer.mac,
@@ -133,6 +134,11 @@ Result<void> open_nic(PairEnd& end, Janitor& janitor, std::span<std::byte> arena
     return pass(std::move(nic));
   }
   for (const std::string& why : nic->refused()) log::info("{}: {}", subject(end), why);
+  if (!nic->loses_tags().empty())
+    log::info(
+        "{}: a VLAN tag that the sender's stack keeps beside a frame is not seen ({}); on a veth, "
+        "switch tx-vlan-offload and tx-vlan-stag-hw-insert off at its peer",
+        subject(end), nic->loses_tags());
   log::info("{}: AF_XDP on {} ({}), {}", subject(end), end.device_driver,
             queues_text(end.config.queues), name_of(nic->mode()));
   end.nic.emplace(std::move(*nic));

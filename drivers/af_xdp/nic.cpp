@@ -22,6 +22,21 @@ Result<DeviceMembership> listen(const Netns& ns, int ifindex, const Steering& st
   return membership;
 }
 
+/// loses_tags: Nic::loses_tags().
+Result<Redirect> attach(XskMode mode, const Netns& ns, const NicSetup& setup,
+                        std::string& loses_tags) {
+  const bool fragments = setup.socket.multi_buffer;
+  if (setup.software && mode != XskMode::generic) {
+    auto redirect =
+        Redirect::attach(ns, setup.ifindex, setup.steer, mode, fragments, OuterTag::in_metadata);
+    if (redirect) return redirect;
+    loses_tags = redirect.error().text();
+  } else if (setup.software) {
+    loses_tags = "generic mode cannot ask for them";
+  }
+  return Redirect::attach(ns, setup.ifindex, setup.steer, mode, fragments);
+}
+
 }  // namespace
 
 Result<Nic> Nic::open(const Netns& ns, const NicSetup& setup, std::span<std::byte> memory) {
@@ -42,11 +57,13 @@ Result<Nic> Nic::open(const Netns& ns, const NicSetup& setup, std::span<std::byt
 Result<Nic> Nic::open_in(XskMode mode, const Netns& ns, const NicSetup& setup,
                          std::span<std::byte> memory) {
   // What other programs there are is found out before anything is changed.
-  auto redirect = Redirect::attach(ns, setup.ifindex, setup.steer, mode, setup.socket.multi_buffer);
+  std::string loses_tags;
+  auto redirect = attach(mode, ns, setup, loses_tags);
   if (!redirect) return pass(std::move(redirect));
   auto membership = listen(ns, setup.ifindex, setup.steer);
   if (!membership) return pass(std::move(membership));
   Nic nic(mode, setup.socket.multi_buffer, std::move(*redirect), std::move(*membership));
+  nic.loses_tags_ = std::move(loses_tags);
   for (std::uint32_t queue = 0; queue < setup.queues; ++queue) {
     XskSetup socket = setup.socket;
     socket.queue = {static_cast<std::uint16_t>(queue)};

@@ -20,6 +20,7 @@ namespace vethd {
 
 struct NicSetup {
   int ifindex = 0;
+  bool software = false;  // no card: its frames may have their outer VLAN tag beside them
   std::uint32_t queues = 1;
   std::optional<XskMode> mode;  // left out: the best that can be had
   Steering steer;
@@ -48,6 +49,8 @@ class Nic {
   /// False once somebody has detached the program by force, or the device is gone.
   [[nodiscard]] bool attached() const { return redirect_.attached(); }
   [[nodiscard]] bool multi_buffer() const { return multi_buffer_; }
+  /// Why a VLAN tag beside a frame of a device in software is not seen; empty: it is.
+  [[nodiscard]] const std::string& loses_tags() const { return loses_tags_; }
   /// Of all sockets; nothing once they are closed.
   [[nodiscard]] Result<XskStatistics> statistics() const;
 
@@ -66,6 +69,7 @@ class Nic {
   XskMode mode_;
   bool multi_buffer_;
   std::vector<std::string> refused_;
+  std::string loses_tags_;
   Redirect redirect_;
   DeviceMembership membership_;
   std::vector<std::unique_ptr<Xsk>> sockets_;

@@ -199,6 +199,34 @@ TEST_F(Nic, KeepsVlanTagsBothWays) {
   }
 }
 
+/// red/u1 == red/u0, with red/veth0 a port of red/br0: a bridge takes the outer tag out of what it
+/// receives and sends it on beside the frame.
+void bridge_red() {
+  ip("-n red link add br0 type bridge forward_delay 0");
+  ip("-n red link add u0 type veth peer name u1");
+  for (const char* port : {"u0", "veth0"})
+    ip(std::string("-n red link set master br0 dev ") + port);
+  for (const char* device : {"u0", "u1", "br0"})
+    ip(std::string("-n red link set up dev ") + device);
+}
+
+TEST_F(Nic, KeepsTagsThatASenderHasBesideTheFrame) {
+  start({.pairs = {nic_to_tap()}});
+  bridge_red();
+  const PacketSocket red("red", "u1");
+  const PacketSocket blue("blue", "veth1");
+  std::uint32_t seed = 0;
+  for (const std::optional<std::uint16_t> outer : {std::optional<std::uint16_t>{}, {0x6009}})
+    for (const std::optional<std::uint16_t> inner : {std::optional<std::uint16_t>{}, {0x2123}})
+      for (const std::size_t bytes : {60, 200, 1514}) {
+        const Frame frame = test_frame(bytes, ++seed, inner, outer);
+        for (const auto& [from, to] : {std::pair(&red, &blue), std::pair(&blue, &red)}) {
+          ASSERT_TRUE(from->send(frame));
+          EXPECT_EQ(to->receive(kSoon), frame) << seed;
+        }
+      }
+}
+
 using Mac = std::array<std::uint8_t, 6>;
 
 Frame to_mac(const Mac& mac, std::uint32_t seed, std::optional<std::uint16_t> vlan = {}) {
@@ -234,8 +262,9 @@ class Steering : public Nic {
   /// Frames 1, 2, 3 ... in turn: where did each go?
   static void expect_frames(const std::vector<Frame>& frames,
                             const std::vector<std::uint32_t>& to_vethd,
-                            const std::vector<std::uint32_t>& to_stack) {
-    const PacketSocket red("red", "veth0");
+                            const std::vector<std::uint32_t>& to_stack,
+                            const char* from = "veth0") {
+    const PacketSocket red("red", from);
     const PacketSocket blue("blue", "veth1");
     const PacketSocket host("nic-veth0", "veth0");
     for (const Frame& frame : frames) ASSERT_TRUE(red.send(frame));
@@ -265,6 +294,14 @@ TEST_F(Steering, ByVlanTakesItsFramesWithTheirTag) {
   expect_frames({test_frame(100, 1), test_frame(100, 2, kVlan), test_frame(100, 3, kVlan + 1),
                  test_frame(100, 4, 0x6000 | kVlan)},
                 {2, 4}, {1, 3});
+}
+
+TEST_F(Steering, ByVlanSeesTagsBesideTheFrame) {
+  steer("{ vlan = 7 }");
+  bridge_red();
+  expect_frames({test_frame(100, 1), test_frame(100, 2, kVlan), test_frame(100, 3, kVlan + 1),
+                 test_frame(100, 4, kVlan, kVlan + 1), test_frame(100, 5, kVlan + 1, kVlan)},
+                {2, 5}, {1, 3, 4}, "u1");
 }
 
 TEST_F(Steering, ByAddressAndVlanNeedsBoth) {
