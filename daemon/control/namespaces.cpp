@@ -1,20 +1,16 @@
 #include "daemon/control/namespaces.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "daemon/netns/keepers.hpp"
 #include "daemon/process/log.hpp"
 
 namespace vethd {
@@ -27,25 +23,6 @@ constexpr std::chrono::milliseconds kSettle{50};
 // Messages are read in bounded pieces; so many pieces before the loop serves others again.
 constexpr int kReadsPerEvent = 64;
 
-/// Where network namespaces are mounted, by inode number: lines of mountinfo whose fourth word, the
-/// root, is like "net:[4026532177]"; the fifth is the place. Nothing if it cannot be read.
-std::optional<std::unordered_map<ino_t, std::string>> mounted_namespaces() {
-  constexpr std::string_view kRoot = "net:[";
-  std::unordered_map<ino_t, std::string> found;
-  std::ifstream mounts("/proc/self/mountinfo");
-  if (!mounts) return std::nullopt;
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string word;
-    std::string root;
-    std::string place;
-    words >> word >> word >> word >> root >> place;
-    if (root.starts_with(kRoot))
-      found[std::strtoull(root.c_str() + kRoot.size(), nullptr, 10)] = place;
-  }
-  return found;
-}
-
 /// As a user would name it: NAME for what `ip netns` shows, else the place, else the inode.
 std::string label_of(int fd) {
   struct stat st{};
@@ -56,26 +33,6 @@ std::string label_of(int fd) {
     return place.parent_path() == "/run/netns" ? place.filename().string() : place.string();
   }
   return "net:[" + std::to_string(st.st_ino) + "]";
-}
-
-/// Namespaces some thread lives in, of those we may look at: the rest needs CAP_SYS_PTRACE. Nothing
-/// if /proc cannot be read.
-std::optional<std::unordered_set<ino_t>> inhabited_namespaces() {
-  std::unordered_set<ino_t> found;
-  std::error_code error;
-  std::filesystem::directory_iterator process("/proc", error);
-  for (; !error && process != std::filesystem::directory_iterator(); process.increment(error)) {
-    const std::string name = process->path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::error_code gone;  // a process that ends meanwhile lives nowhere
-    std::filesystem::directory_iterator thread(process->path() / "task", gone);
-    for (; !gone && thread != std::filesystem::directory_iterator(); thread.increment(gone)) {
-      struct stat st{};
-      if (::stat((thread->path() / "ns/net").c_str(), &st) == 0) found.insert(st.st_ino);
-    }
-  }
-  if (error) return std::nullopt;
-  return found;
 }
 
 NetnsId own_namespace() {
@@ -113,7 +70,10 @@ Result<std::shared_ptr<HeldNetns>> Namespaces::find(const config::NetnsRef& ref)
     if (netns) log::info("created network namespace {}", ref.text);
   }
   if (!netns) return pass(std::move(netns));
-  return hold(std::move(*netns), /*kept=*/true);
+  auto held = hold(std::move(*netns), /*kept=*/true);
+  // Perhaps the only way to it: /proc/PID/fd/N, or a mount in somebody's mount namespace.
+  if (held && ref.kind == config::NetnsRef::Kind::path) (*held)->keeper = ref.text;
+  return held;
 }
 
 Result<std::shared_ptr<HeldNetns>> Namespaces::adopt(Fd fd) {
@@ -173,6 +133,16 @@ void Namespaces::read_events(HeldNetns& held) {
   }
 }
 
+/// Whether a process has it open or mounted.
+bool Namespaces::is_reachable(HeldNetns& held) {
+  const NetnsId id = held.netns.id();
+  if (!held.keeper.empty() && leads_to(held.keeper, id)) return true;
+  // What nothing was seen to keep is looked for once: it costs a walk over all processes.
+  if (!held.kept && std::exchange(held.looked, true)) return false;
+  held.keeper = path_to_namespace(id).value_or("");
+  return !held.keeper.empty();
+}
+
 void Namespaces::check_orphans() {
   const auto mounted = mounted_namespaces();
   if (!mounted) return check_soon(kRecheck);
@@ -191,11 +161,11 @@ void Namespaces::check_orphans() {
   if (!inhabited) return;
   for (const auto& held : nameless) {
     const NetnsId id = held->netns.id();
-    if (inhabited->contains(id.inode)) {
+    if (inhabited->contains(id.inode) || is_reachable(*held)) {
       held->kept = true;
       continue;
     }
-    // Never seen with a name or a process: others keep it in ways that cannot be seen from here.
+    // Never seen with any of them: others keep it in ways that cannot be seen from here.
     if (!held->kept) continue;
     // Its inode number goes to somebody else's namespace next.
     if (const auto made = made_.find(id); made != made_.end()) {

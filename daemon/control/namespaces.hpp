@@ -26,7 +26,9 @@ struct HeldNetns {
   Links links;
   std::optional<LinkMonitor> monitor;  // until stop_listening()
   Loop::WatchPtr watch;
-  bool kept;  // has been seen with a name or a process
+  bool kept;            // has been seen with a name, a process, or a path
+  std::string keeper;   // a path that leads to it, the last one found; may be empty
+  bool looked = false;  // for a path, before anything was seen to keep it
 };
 
 /// Threads  the loop's.
@@ -35,8 +37,9 @@ class Namespaces {
   using OnLink = std::function<void(HeldNetns&, const LinkEvent&)>;
   using OnOrphan = std::function<void(const HeldNetns&)>;
 
-  /// on_orphan: what was seen to keep the namespace, a name or a process, does so no more.
-  /// The kernel would have removed it with a veth in it; a TAP keeps it, as long as it is open.
+  /// on_orphan: what was seen to keep the namespace (a name, a process, a descriptor or mount of
+  /// some process) does so no more. The kernel would have removed it with a veth in it; a TAP keeps
+  /// it, as long as it is open.
   Namespaces(Loop& loop, Janitor& janitor, bool create, OnLink on_link, OnOrphan on_orphan);
 
   /// The namespace a configuration names. Makes it if it is a name that does not exist, and the
@@ -54,6 +57,7 @@ class Namespaces {
  private:
   Result<std::shared_ptr<HeldNetns>> hold(Netns netns, bool kept);
   void read_events(HeldNetns& held);
+  static bool is_reachable(HeldNetns& held);
   void check_soon(std::chrono::milliseconds delay);
   void check_orphans();
 

@@ -39,6 +39,21 @@ std::uint32_t link_group() {
   return 0x76000000U | (chance & 0x00ffffffU);
 }
 
+struct Whereabouts {
+  std::shared_ptr<HeldNetns> netns;
+  LinkState link;
+};
+
+Result<Whereabouts> whereabouts(Namespaces& namespaces, const Tap& tap, const std::string& name) {
+  auto fd = tap.current_netns();
+  if (!fd) return pass(std::move(fd));
+  auto netns = namespaces.adopt(std::move(*fd));
+  if (!netns) return pass(std::move(netns));
+  auto link = (*netns)->links.find(name);
+  if (!link) return pass(std::move(link));
+  return Whereabouts{.netns = std::move(*netns), .link = std::move(*link)};
+}
+
 }  // namespace
 
 std::string subject(const PairEnd& end) {
@@ -276,18 +291,18 @@ void Pairs::follow(VethPair& pair, Side side) {
   }
   // The descriptor knows where its device is, whatever its name and namespace by now. Both can
   // change between two questions, so they are asked again, with the namespace held open meanwhile.
+  Result<Whereabouts> found = fail({});
   for (int tries = 0; tries < kFollowTries; ++tries) {
     const auto name = end.tap->current_name();
     if (!name) return remove(pair, subject(end) + " was deleted");
-    auto fd = end.tap->current_netns();
-    if (!fd) continue;
-    auto netns = namespaces_.adopt(std::move(*fd));
-    if (!netns) continue;
-    const auto link = (*netns)->links.find(*name);
-    if (!link) continue;
-    move_to(pair, side, std::move(*netns), *link);
-    return refresh(pair, side, *link);
+    found = whereabouts(namespaces_, *end.tap, *name);
+    if (!found) continue;
+    end.astray = false;
+    move_to(pair, side, std::move(found->netns), found->link);
+    return refresh(pair, side, found->link);
   }
+  if (!std::exchange(end.astray, true))
+    log::warn("pair {}: cannot follow {} yet: {}", pair.name, subject(end), found.error().text());
   look_again(pair, side);
 }
 
@@ -404,6 +419,9 @@ void Pairs::on_notice(const FailureNotice& notice) {
 void Pairs::remove(VethPair& pair, const std::string& why) {
   if (std::exchange(pair.removing, true)) return;
   log::warn("pair {}: removed: {}; it comes back when vethd is started again", pair.name, why);
+  const bool last = std::ranges::none_of(
+      pairs_, [](const auto& other) { return other != nullptr && !other->removing; });
+  if (last) log::warn("pair {} was the last: vethd runs on and forwards nothing", pair.name);
   finish_open(pair, fail(why, "leave its devices and namespaces alone while it starts", ENODEV));
   const PairId id = pair.id;
   workers_.tell(StopReading{id}, [this, id](const auto&) {

@@ -35,6 +35,7 @@ struct PairEnd {
   std::uint32_t device_queues = 0;                 // of a nic: receives on, as last seen
   std::optional<Janitor::Registration> stripping;  // of VLAN tags, to be switched on again
   std::shared_ptr<HeldNetns> netns;                // where it is now
+  bool astray = false;                             // it has moved and could not be followed yet
   LinkState link;                                  // as last seen
   Features features;                               // as last seen
   bool known_up = false;                           // all workers know that it is up

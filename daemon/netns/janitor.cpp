@@ -82,7 +82,7 @@ Result<Janitor> Janitor::start() {
 Result<void> Janitor::begin() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
-    return fail("start the janitor", errno == EMFILE ? "raise ulimit -n" : "");
+    return fail("start the janitor");
   Fd ours{ends[0]};
   const Fd its{ends[1]};
   const SignalsBlocked until_it_ignores_them;
@@ -132,7 +132,7 @@ Result<void> Janitor::tell(JanitorRequest::Op op, const JanitorItem& item, const
   // The next one starts with the list as it is now.
   if (heard == Heard::end) return replace("has ended");
   if (heard == Heard::nothing) return replace("did not answer");
-  if (reply.code != 0) return fail(doing, "raise ulimit -n", reply.code);
+  if (reply.code != 0) return fail(doing, "", reply.code);
   return {};
 }
 

@@ -81,7 +81,9 @@ Result<Netns> create_named(const std::string& name, const AnnounceNetns& announc
       0) {
     return fail("make " + path, errno == EEXIST ? "the name is taken: see `ip netns list`" : "");
   }
-  if (::mount(by_descriptor(ns->fd()).c_str(), path.c_str(), "none", MS_BIND, nullptr) < 0) {
+  const Result<Fd> its_file = ns->file();
+  if (!its_file ||
+      ::mount(by_descriptor(*its_file).c_str(), path.c_str(), "none", MS_BIND, nullptr) < 0) {
     const int code = errno;
     ::unlink(path.c_str());
     return fail("mount a network namespace on " + path, "needs CAP_SYS_ADMIN", code);

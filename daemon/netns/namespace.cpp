@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,7 +26,6 @@ Result<Fd> open_file(const std::string& path, const std::string& label, const ch
   const char* hint = "";
   if (code == ENOENT) hint = missing;
   if (code == EACCES || code == EPERM) hint = "run as root, or with CAP_SYS_PTRACE for a pid's";
-  if (code == EMFILE) hint = "raise RLIMIT_NOFILE";
   return fail("open network namespace " + label, hint, code);
 }
 
@@ -79,15 +80,30 @@ Result<Netns> Netns::adopt(Fd fd, std::string label) {
   }
   const std::optional<FileId> id = file_id(fd.get());
   if (!id) return fail("identify network namespace " + label);
-  return Netns{std::move(fd), *id, std::move(label)};
+  const Result<NetnsVisit> visit = NetnsVisit::enter(fd, label);
+  if (!visit) return std::unexpected(visit.error());
+  Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  if (!socket.is_open()) return fail("hold network namespace " + label);
+  return Netns{std::move(socket), *id, std::move(label)};
+}
+
+Result<Fd> Netns::file() const {
+  Fd fd{::ioctl(socket_.get(), SIOCGSKNS)};
+  if (fd.is_open()) return fd;
+  return fail("open network namespace " + label_, "needs CAP_NET_ADMIN over it");
 }
 
 Result<NetnsVisit> NetnsVisit::enter(const Netns& ns) {
+  const Result<Fd> file = ns.file();
+  if (!file) return std::unexpected(file.error());
+  return enter(*file, ns.label());
+}
+
+Result<NetnsVisit> NetnsVisit::enter(const Fd& file, const std::string& label) {
   Fd home{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)};
   if (!home.is_open()) return fail("remember the home network namespace", "is /proc mounted?");
-  if (::setns(ns.fd().get(), CLONE_NEWNET) < 0) {
-    return fail("enter network namespace " + ns.label(), "needs CAP_SYS_ADMIN over it");
-  }
+  if (::setns(file.get(), CLONE_NEWNET) < 0)
+    return fail("enter network namespace " + label, "needs CAP_SYS_ADMIN over it");
   return NetnsVisit{std::move(home)};
 }
 

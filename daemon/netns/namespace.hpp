@@ -11,7 +11,11 @@
 
 namespace vethd {
 
-/// A network namespace held open: it lives, and its id stays its own, as long as this object.
+/// A network namespace held: it lives, and its id stays its own, as long as this object.
+///
+/// Held by a socket inside, not by its file: an open file keeps the mount busy it was opened
+/// through, so that whoever mounted it could not unmount it, and to others it looks like somebody
+/// who wants the namespace to live.
 class Netns {
  public:
   /// Opens what the configuration names. A pid is checked through a pidfd, so that the namespace is
@@ -21,15 +25,16 @@ class Netns {
   /// Takes an open namespace file, as TUNGETDEVNETNS returns one. Refuses any other file.
   static Result<Netns> adopt(Fd fd, std::string label);
 
-  [[nodiscard]] const Fd& fd() const { return fd_; }
+  /// A file of it, of no mount, for setns() and the like.
+  [[nodiscard]] Result<Fd> file() const;
   [[nodiscard]] NetnsId id() const { return id_; }
   [[nodiscard]] const std::string& label() const { return label_; }  // for messages
 
  private:
-  Netns(Fd fd, NetnsId id, std::string label)
-      : fd_(std::move(fd)), id_(id), label_(std::move(label)) {}
+  Netns(Fd socket, NetnsId id, std::string label)
+      : socket_(std::move(socket)), id_(id), label_(std::move(label)) {}
 
-  Fd fd_;
+  Fd socket_;
   NetnsId id_;
   std::string label_;
 };
@@ -40,6 +45,8 @@ class Netns {
 class NetnsVisit {
  public:
   static Result<NetnsVisit> enter(const Netns& ns);
+  /// file: of a namespace; label: for messages.
+  static Result<NetnsVisit> enter(const Fd& file, const std::string& label);
 
   NetnsVisit(NetnsVisit&&) = default;
   NetnsVisit& operator=(NetnsVisit&&) = delete;

@@ -17,7 +17,7 @@ Result<RouteSocket> open_route_socket(const Netns& ns, int extra_flags) {
   const std::string doing = "open a netlink socket in network namespace " + ns.label();
   Result<Fd> fd = in_netns(ns, [&]() -> Result<Fd> {
     Fd made{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | extra_flags, NETLINK_ROUTE)};
-    if (!made.is_open()) return fail(doing, errno == EMFILE ? "raise RLIMIT_NOFILE" : "");
+    if (!made.is_open()) return fail(doing);
     return made;
   });
   if (!fd) return pass(std::move(fd));

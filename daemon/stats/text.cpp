@@ -235,6 +235,8 @@ std::string end_text(std::string_view side, const json::value& end) {
 
 std::string show_text(const json::object& show) {
   std::string out;
+  if (show.at("pairs").as_array().empty())
+    out += "no pairs: all were removed, the log says why; vethd makes them when it is started\n";
   for (const json::value& pair : show.at("pairs").as_array()) {
     out += text(pair.at("name")) + ": machine " + text(pair.at("machine"));
     out += pair.at("carrier").as_bool() ? " carrier on" : " carrier off";

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "daemon/core/fd.hpp"
@@ -94,6 +95,29 @@ TEST_F(Descriptors, StandardOnesThatAreClosedAreOpenedBeforeAnyOther) {
   vethd.signal(SIGTERM);
   EXPECT_EQ(vethd.wait_exit(kSoon), kClean);
   EXPECT_EQ(leftovers(), "");
+}
+
+TEST_F(Descriptors, ThatAreTooFewToFollowADeviceAreNamedAndThenItIsFollowed) {
+  start({.pairs = {red_to_blue()}});
+  make_netns("t1");
+  daemon().allow_log("cannot follow");
+  const std::string pid = std::to_string(daemon().process().pid());
+  const auto limit = [&](const std::string& files) {
+    const Finished done = run({"prlimit", "--pid", pid, "--nofile=" + files + ":"});  // soft
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+  };
+  const auto open_now = std::distance(std::filesystem::directory_iterator("/proc/" + pid + "/fd"),
+                                      std::filesystem::directory_iterator());
+  limit(std::to_string(open_now));
+  ip("-n blue link set veth1 netns t1");
+  const auto said = [this] {
+    const std::string log = daemon().process().err();
+    return log.find("cannot follow") != log.npos && log.find("ulimit -n") != log.npos;
+  };
+  EXPECT_TRUE(wait_until(said, kSoon, "the log to name the limit"));
+  limit("1024");
+  const auto followed = [] { return pair_in(show(), "web").at("b").at("netns") == "t1"; };
+  EXPECT_TRUE(wait_until(followed, kSoon, "vethctl to show the new namespace"));
 }
 
 /// A FIFO as stderr, with room for one page and full, whose reader reads only when it is told to.

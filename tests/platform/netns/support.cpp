@@ -118,7 +118,8 @@ void set_master(const Netns& ns, int ifindex, int master) {
 void move_link(const Netns& from, int ifindex, const Netns& to) {
   const RouteSocket socket = must(open_route_socket(from, 0));
   const LinkObject change = link_object();
-  ::rtnl_link_set_ns_fd(change.get(), to.fd().get());
+  const Fd destination = must(to.file());
+  ::rtnl_link_set_ns_fd(change.get(), destination.get());
   check_nl(::rtnl_link_change(socket.get(), link_object(ifindex).get(), change.get(), 0),
            "move a link");
 }

@@ -200,6 +200,12 @@ TEST(ShowText, SaysWhichModeAnAfXdpEndGotAndWhyNoBetterOne) {
       << text;
 }
 
+TEST(ShowText, SaysThatNoPairIsLeft) {
+  Report report = test::sample_report();
+  report.pairs.clear();
+  EXPECT_EQ(show_text(show_json(report)).find("no pairs: all were removed"), 0U);
+}
+
 TEST(ShowText, SaysWhyVerdictsAreUnknown) {
   Report report = test::sample_report();
   report.pairs[0].b.xdp->counts = std::unexpected("not ours");
