@@ -53,6 +53,8 @@ constexpr std::size_t kMaxNameLength = 63;  // of a pair or a machine
 // Landing buffers of a worker, 64 of 64 KiB and a margin, and as much again for chunks.
 constexpr std::uint64_t kMinMemoryPerWorker = 8ULL << 20;
 constexpr std::uint64_t kMaxMemoryBytes = 64ULL << 30;
+// Code, rings, kernel memory of sockets and TAPs; the arena comes on top. An idle vethd has 9 MiB.
+constexpr std::uint64_t kOwnMemory = 16ULL << 20;
 
 // What a chunk of the arena takes, its frame descriptor counted in.
 constexpr std::uint64_t kMemoryPerChunk = 4096 + 128;

@@ -57,6 +57,28 @@ void check_memory(Daemon& daemon, std::uint64_t af_xdp_chunks, Diagnostics& out)
                             mib_up(least), kLess));
 }
 
+/// The arena is taken page by page as frames come, AF_XDP ends take all of it at the start; either
+/// way the kernel kills a process that gets more than it may have, and says nothing to it.
+void check_memory_limit(Daemon& daemon, const MemoryLimit& limit, std::uint64_t af_xdp_chunks,
+                        Diagnostics& out) {
+  const Written& written = daemon.written;
+  if (limit.bytes == 0 || written.refused("memory") || written.refused("workers")) return;
+  const std::uint64_t room = limit.bytes > kOwnMemory ? limit.bytes - kOwnMemory : 0;
+  const std::uint64_t least = minimum_memory_bytes(daemon.workers, af_xdp_chunks);
+  if (written.find("memory") == nullptr && daemon.memory_bytes > room)
+    daemon.memory_bytes = std::max(mib_up(least) << 20, room >> 20 << 20);
+  if (daemon.memory_bytes <= room) return;
+  const std::string remedy =
+      least <= room ? fmt::format("write at most \"{}MiB\"", room >> 20)
+                    : fmt::format("{} workers{} need \"{}MiB\": write fewer workers{}",
+                                  daemon.workers, af_xdp_chunks > 0 ? " with AF_XDP ends" : "",
+                                  mib_up(least), af_xdp_chunks > 0 ? " or smaller rings" : "");
+  out.add(written.at("memory"),
+          fmt::format("memory is {} MiB, and {} MiB beside it for vethd itself, but {} is {} MiB",
+                      daemon.memory_bytes >> 20, kOwnMemory >> 20, limit.who, limit.bytes >> 20),
+          remedy + (limit.can_be_raised ? ", or raise that limit" : ""));
+}
+
 void check_daemon(const Daemon& daemon, const Host& host, Diagnostics& out) {
   const Written& written = daemon.written;
   const bool affinity = written.find("cpu_affinity") != nullptr && !written.refused("cpu_affinity");
@@ -279,6 +301,7 @@ Result<Host> this_host() {
   std::array<cpu_set_t, (kMaxCpu + 1) / CPU_SETSIZE> set{};
   if (::sched_getaffinity(0, sizeof set, set.data()) < 0) return fail("ask which CPUs may be used");
   Host host;
+  host.memory = memory_limit();
   for (std::uint32_t cpu = 0; cpu <= kMaxCpu; ++cpu) {
     if (CPU_ISSET_S(cpu, sizeof set, set.data())) host.online_cpus.push_back(cpu);
   }
@@ -288,7 +311,9 @@ Result<Host> this_host() {
 void validate(Config& config, const Host& host, Diagnostics& out) {
   resolve_workers(config.daemon, host);
   check_daemon(config.daemon, host, out);
-  check_memory(config.daemon, chunks_for_af_xdp(config), out);
+  const std::uint64_t af_xdp_chunks = chunks_for_af_xdp(config);
+  check_memory(config.daemon, af_xdp_chunks, out);
+  check_memory_limit(config.daemon, host.memory, af_xdp_chunks, out);
   for (const Softnet& machine : config.machines) {
     check_machine(machine, config.daemon, out);
     check_budget(machine, config.machines.front(), out);

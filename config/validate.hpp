@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/diagnostics.hpp"
+#include "config/memory.hpp"
 #include "config/schema.hpp"
 #include "daemon/core/result.hpp"
 
@@ -20,6 +21,7 @@ struct XdpProgram {
 /// What validation knows of the machine it runs on.
 struct Host {
   std::vector<std::uint32_t> online_cpus;  // numbers of the CPUs this process may use, ascending
+  MemoryLimit memory = {};
   /// Finds a program in an object file. Unset: programs are taken as named, without fragments.
   std::function<Result<XdpProgram>(const std::string& object, const std::string& program)>
       inspect_xdp = {};

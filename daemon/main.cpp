@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -309,8 +310,10 @@ int run(const config::Config& config, LogSink& log_sink) {
   Result<void> outcome;
   try {
     outcome = Daemon(config, *janitor, log_sink).run();
-  } catch (const std::system_error& error) {  // threads and the event loop say it this way
-    outcome = fail(error.what(), "raise pids.max, ulimit -u or ulimit -n", error.code().value());
+  } catch (const std::system_error& error) {  // threads say it this way
+    outcome = fail(error.what(), "raise pids.max or ulimit -u", error.code().value());
+  } catch (const boost::system::system_error& error) {  // the event loop
+    outcome = fail(error.what(), "", error.code().value());
   }
   if (auto finished = janitor->finish(); !finished && outcome) outcome = std::move(finished);
   if (!outcome) log::error("{}", outcome.error().text());

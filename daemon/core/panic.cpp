@@ -8,6 +8,9 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+
+#include "daemon/core/give_up.hpp"
 
 namespace vethd {
 
@@ -29,6 +32,12 @@ void panic(std::string_view invariant, std::source_location where) {
                     static_cast<unsigned>(where.line()));
   say(line.data(), std::min(static_cast<std::size_t>(bytes), line.size()));
   std::abort();
+}
+
+void give_up(const Error& error) {
+  const std::string line = "vethd: error: " + error.text() + "\n";
+  say(line.data(), line.size());
+  std::_Exit(EXIT_FAILURE);
 }
 
 }  // namespace vethd

@@ -3,10 +3,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
+#include "daemon/core/give_up.hpp"
+
 namespace vethd {
 namespace {
 
 constexpr int kSubmitTries = 1000;
+
+/// The kernel serves this thread no longer. EBADR: completions are lost, and frames with them.
+[[noreturn]] void refuse(int code) {
+  give_up({.code = code, .doing = "submit to io_uring", .hint = io_uring_remedy(code)});
+}
 
 }  // namespace
 
@@ -17,9 +26,7 @@ Result<Ring> Ring::create(const RingSupport& support) {
   params.cq_entries = kCqEntries;
   const int error = io_uring_queue_init_params(kSqEntries, raw.get(), &params);
   if (error < 0)
-    return fail("create an io_uring",
-                error == -ENOMEM ? "raise the memlock limit: ulimit -l"
-                                 : "raise ulimit -n or lower [daemon] workers",
+    return fail("create an io_uring", io_uring_remedy(-error) + ", or lower [daemon] workers",
                 -error);
   return Ring(std::unique_ptr<io_uring, Exit>(raw.release()));
 }
@@ -27,8 +34,10 @@ Result<Ring> Ring::create(const RingSupport& support) {
 Result<void> Ring::enable() {
   // liburing 2.3 declares io_uring_enable_rings() and does not export it.
   if (::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) <
-      0)
-    return fail("enable an io_uring");
+      0) {
+    const int code = errno;
+    return fail("enable an io_uring", io_uring_remedy(code), code);
+  }
   // Saves a descriptor look-up per call; a kernel without it (before 5.18) simply does the look-up.
   static_cast<void>(io_uring_register_ring_fd(ring_.get()));
   return {};
@@ -41,18 +50,18 @@ io_uring_sqe& Ring::next_sqe() {
     submit(false);
     sqe = io_uring_get_sqe(ring_.get());
   }
-  invariant(sqe != nullptr, "a submitted queue has room");
+  if (sqe == nullptr) refuse(ENOMEM);
   return *sqe;
 }
 
 void Ring::submit(bool block) {
   const int result = block ? io_uring_submit_and_wait(ring_.get(), 1)
                            : io_uring_submit_and_get_events(ring_.get());
-  // EBUSY: the completion queue has overflowed; it is emptied next. EAGAIN: out of memory for
-  // requests; what was not submitted stays queued for the next call.
-  const bool passing =
-      result == -EINTR || result == -EBUSY || result == -EAGAIN || result == -ETIME;
-  invariant(result >= 0 || passing, "io_uring_enter fails only for a while");
+  // EBUSY: the completion queue has overflowed; it is emptied next. EAGAIN, ENOMEM: out of memory
+  // for requests; what was not submitted stays queued for the next call.
+  const bool passing = result == -EINTR || result == -EBUSY || result == -EAGAIN ||
+                       result == -ENOMEM || result == -ETIME;
+  if (result < 0 && !passing) refuse(-result);
 }
 
 }  // namespace vethd

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "daemon/core/fd.hpp"
@@ -47,68 +49,53 @@ class ProbeRing {
   int error_;
 };
 
-/// Who says no, told apart by what the operator can look at.
-std::string blocked_by(int error) {
-  if (error == ENOSYS)
-    return "this kernel has no io_uring (CONFIG_IO_URING), or a seccomp filter hides it; vethd "
-           "needs "
-           "Linux 6.1 or newer";
-  if (error != EPERM && error != EACCES) return "vethd needs io_uring";
-  int disabled = 0;
-  std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
-  if (disabled == 2)
-    return "the sysctl kernel.io_uring_disabled is 2; allow it with: sysctl -w "
-           "kernel.io_uring_disabled=0";
-  if (disabled == 1)
-    return "the sysctl kernel.io_uring_disabled is 1 and this process is not in "
-           "kernel.io_uring_group; allow it with: sysctl -w kernel.io_uring_disabled=0";
-  return "a seccomp filter or security module blocks io_uring_setup, as container runtimes do by "
-         "default; allow io_uring_setup, io_uring_enter and io_uring_register in the container's "
-         "seccomp profile";
+std::unexpected<Error> refused(const char* doing, int error) {
+  return fail(doing, io_uring_remedy(error), error);
+}
+
+std::unique_ptr<void, decltype(&std::free)> page() {
+  const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return {std::aligned_alloc(bytes, bytes), &std::free};
+}
+
+/// A ring of one buffer, in that page. 0, or an errno.
+int register_buffers(io_uring& ring, void* memory) {
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+  registration.ring_entries = 1;
+  return -io_uring_register_buf_ring(&ring, &registration, 0);
 }
 
 /// One byte through a pipe. Some kernels know the opcode and forget to say which buffer they used
 /// (6.8), so knowing the opcode is not enough.
-bool multishot_read_works(unsigned setup_flags) {
+///
+/// Errors  what says nothing about the kernel's abilities: a limit, or a refusal of every request.
+Result<bool> multishot_read_works(unsigned setup_flags) {
   ProbeRing ring(setup_flags);
-  if (ring.error() != 0) return false;
+  if (ring.error() != 0) return refused("use io_uring", ring.error());
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) < 0) return false;
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) < 0) return refused("make a pipe", errno);
   const Fd reader(ends[0]);
   const Fd writer(ends[1]);
 
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(page, page),
-                                                           &std::free);
+  const auto memory = page();
   auto* const buffers = static_cast<io_uring_buf_ring*>(memory.get());
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
-  registration.ring_entries = 1;
-  if (io_uring_register_buf_ring(&ring.get(), &registration, 0) != 0) return false;
+  if (const int error = register_buffers(ring.get(), memory.get()); error != 0)
+    return refused("register an io_uring buffer ring", error);
   char byte = 0;
   io_uring_buf_ring_init(buffers);
   io_uring_buf_ring_add(buffers, &byte, sizeof byte, 7, io_uring_buf_ring_mask(1), 0);
   io_uring_buf_ring_advance(buffers, 1);
 
-  if (::write(writer.get(), "x", 1) != 1) return false;
+  if (::write(writer.get(), "x", 1) != 1) return refused("write into a pipe", errno);
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring.get());
   prepare_read_multishot(*sqe, reader.get(), 0);
-  if (io_uring_submit_and_wait(&ring.get(), 1) != 1) return false;
+  const int submitted = io_uring_submit_and_wait(&ring.get(), 1);
+  if (submitted < 0) return refused("submit to io_uring (io_uring_enter)", -submitted);
   io_uring_cqe* cqe = nullptr;
   if (io_uring_peek_cqe(&ring.get(), &cqe) != 0) return false;
   return cqe->res == 1 && byte == 'x' && (cqe->flags & IORING_CQE_F_BUFFER) != 0 &&
          cqe->flags >> IORING_CQE_BUFFER_SHIFT == 7 && (cqe->flags & IORING_CQE_F_MORE) != 0;
-}
-
-bool buffer_rings_work() {
-  ProbeRing ring(0);
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(page, page),
-                                                           &std::free);
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory.get());
-  registration.ring_entries = 1;
-  return ring.error() == 0 && io_uring_register_buf_ring(&ring.get(), &registration, 0) == 0;
 }
 
 bool knows_opcode(int opcode) {
@@ -118,6 +105,37 @@ bool knows_opcode(int opcode) {
 }
 
 }  // namespace
+
+std::string io_uring_remedy(int error) {
+  switch (error) {
+    case ENOMEM:
+    case EAGAIN:
+    case EBADR:  // completions were lost for want of memory
+      return "raise ulimit -l (LimitMEMLOCK=), and memory.max of the cgroup";
+    case ENOSYS:
+      return "this kernel has no io_uring (CONFIG_IO_URING), or a seccomp filter hides it; vethd "
+             "needs Linux 6.1 or newer";
+    case EINVAL:
+      return "vethd needs Linux 6.1 or newer";
+    case EPERM:
+    case EACCES:
+      break;
+    default:
+      return "vethd needs io_uring; does a seccomp filter block it?";
+  }
+  int disabled = 0;
+  std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
+  if (disabled == 2)
+    return "the sysctl kernel.io_uring_disabled is 2; allow it with: sysctl -w "
+           "kernel.io_uring_disabled=0";
+  if (disabled == 1)
+    return "the sysctl kernel.io_uring_disabled is 1 and this process is not in "
+           "kernel.io_uring_group; allow it with: sysctl -w kernel.io_uring_disabled=0";
+  return "a seccomp filter or security module blocks io_uring, as container runtimes do by "
+         "default; "
+         "allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp "
+         "profile";
+}
 
 std::vector<std::string> RingSupport::in_use() const {
   std::vector<std::string> list;
@@ -150,10 +168,10 @@ Result<RingSupport> probe_ring_support() {
       break;
     }
   }
-  if (error != 0) return fail("use io_uring", blocked_by(error), error);
-  if (!buffer_rings_work())
-    return fail("register an io_uring buffer ring", "vethd needs Linux 6.1 or newer", ENOTSUP);
-  support.multishot_read = multishot_read_works(support.setup_flags);
+  if (error != 0) return refused("use io_uring", error);
+  auto multishot = multishot_read_works(support.setup_flags);
+  if (!multishot) return pass(std::move(multishot));
+  support.multishot_read = *multishot;
   support.msg_ring = knows_opcode(IORING_OP_MSG_RING);
   return support;
 }

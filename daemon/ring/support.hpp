@@ -20,6 +20,10 @@ struct RingSupport {
   [[nodiscard]] std::vector<std::string> missing() const;
 };
 
+/// What an operator can do about an errno of io_uring_setup(), _enter() or _register(). Who says no
+/// is told apart by what he can look at.
+std::string io_uring_remedy(int error);
+
 /// Tries each feature once. Errors: io_uring is blocked, with by what and how to allow it, or the
 /// kernel lacks something without a stand-in.
 Result<RingSupport> probe_ring_support();

@@ -113,11 +113,11 @@ TEST_F(Start, WithoutCapabilitiesSaysWhichOneIsMissing) {
   expect_refusal(done, {"CAP_"});
 }
 
-/// io_uring_setup answers EPERM, as under the default profile of a container runtime.
-void block_io_uring() {
+/// A system call answers EPERM, as under the default profile of a container runtime.
+void block(unsigned system_call) {
   std::array<sock_filter, 4> program = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, system_call, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   }};
@@ -129,9 +129,22 @@ void block_io_uring() {
 TEST_F(Start, WithIoUringBlockedSaysByWhatAndHowToAllowIt) {
   make_netns("red");
   make_netns("blue");
-  const Finished done = run_vethd({"--config", write_config(to_toml({.pairs = {red_to_blue()}}))},
-                                  {.before_exec = block_io_uring});
-  expect_refusal(done, {"io_uring_setup", "seccomp", "allow"});
+  const std::string config = write_config(to_toml({.pairs = {red_to_blue()}}));
+  for (const unsigned call : {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register}) {
+    const Finished done = run_vethd({"--config", config}, {.before_exec = [call] { block(call); }});
+    expect_refusal(done, {"io_uring", "seccomp", "allow"});
+  }
+}
+
+TEST_F(Start, WithTooFewDescriptorsSaysWhatToRaise) {
+  make_netns("red");
+  make_netns("blue");
+  const std::string config = write_config(to_toml({.pairs = {red_to_blue()}}));
+  for (const char* limit : {"6", "8", "10", "14", "20"}) {
+    const Finished done =
+        run({"prlimit", "--nofile=" + std::string(limit), vethd_program(), "--config", config});
+    expect_refusal(done, {"ulimit -n"});
+  }
 }
 
 class Life : public System {

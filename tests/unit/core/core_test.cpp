@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "daemon/core/fd.hpp"
+#include "daemon/core/give_up.hpp"
 #include "daemon/core/ids.hpp"
 #include "daemon/core/mac.hpp"
 #include "daemon/core/panic.hpp"
@@ -119,6 +120,18 @@ TEST(PathId, NamesADirectionOfAPair) {
 
 TEST(InvariantDeathTest, AbortsWithItsName) {
   EXPECT_DEATH(invariant(false, "the sky is blue"), "broken invariant: the sky is blue");
+}
+
+TEST(Error, KnowsTheOneRemedyForTooFewDescriptors) {
+  const Error error{.code = EMFILE, .doing = "open /dev/net/tun", .hint = "load the tun module"};
+  EXPECT_EQ(error.text().find("load the tun module"), std::string::npos);
+  EXPECT_NE(error.text().find("ulimit -n"), std::string::npos) << error.text();
+}
+
+TEST(GiveUpDeathTest, SaysWhyAndEndsWithAnExitStatus) {
+  EXPECT_EXIT(give_up({.code = EPERM, .doing = "submit to io_uring", .hint = "allow it"}),
+              testing::ExitedWithCode(1),
+              "error: submit to io_uring: Operation not permitted \\(allow it\\)");
 }
 
 }  // namespace
