@@ -64,6 +64,16 @@ system_test::Topology topology(const Setup& setup, const Subject& subject) {
           .workers = 1};
 }
 
+/// Behind the daemon's configuration of the ends.
+std::string programs(const Setup& setup) {
+  std::string toml;
+  for (const auto& [name, end] : {std::pair{"a", &setup.a}, std::pair{"b", &setup.b}})
+    if (!end->xdp.empty())
+      toml += std::string("[pair.") + name + ".xdp]\nobject = \"" + XDP_TEST_OBJECT +
+              "\"\nprogram = \"" + end->xdp + "\"\n";
+  return toml;
+}
+
 Fd packet_sender(const std::string& ifname, bool vnet) {
   Fd socket{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};  // protocol 0: receives nothing
   sockaddr_ll where{};
@@ -206,9 +216,11 @@ Bed::Bed(const Setup& setup, const Subject& subject) : coalesce_(subject.coalesc
   }
   const system_test::Topology wanted = topology(setup, subject);
   if (subject.kernel) {
-    daemon_ = std::make_unique<system_test::Daemon>(system_test::to_toml(wanted));
+    daemon_ = std::make_unique<system_test::Daemon>(system_test::to_toml(wanted) + programs(setup));
   } else {
     system_test::make_kernel_veth(wanted);
+    if (!setup.a.xdp.empty()) attach_xdp(Side::a, setup.a.xdp);
+    if (!setup.b.xdp.empty()) attach_xdp(Side::b, setup.b.xdp);
   }
   if (setup.addresses) {
     ip(std::string("-n red neigh replace ") + kIpB + " lladdr " + kMacB +
@@ -281,6 +293,27 @@ void Bed::host(const std::string& command) {
   settle();
   const system_test::Finished done = run(system_test::words(command));
   if (done.exit_code != 0) throw std::runtime_error(command + ": " + done.err);
+}
+
+void Bed::attach_xdp(Side side, const std::string& program) {
+  const End& to = end(side);
+  host("ip -n " + to.netns + " link set " + to.ifname + " xdpdrv obj " + XDP_TEST_OBJECT +
+       " program " + program);
+  await_segmentation(side == Side::a ? Side::b : Side::a, false);
+}
+
+void Bed::detach_xdp(Side side) {
+  host("ip -n " + end(side).netns + " link set " + end(side).ifname + " xdpdrv off");
+  await_segmentation(side == Side::a ? Side::b : Side::a, true);
+}
+
+void Bed::await_segmentation(Side side, bool wanted) {
+  if (!on_vethd()) return;
+  const auto follows = [&] {
+    const json::object pair = system_test::pair_in(system_test::show(), kPair);
+    return pair.at(side == Side::a ? "a" : "b").at("features").at("tso") == wanted;
+  };
+  must(wait_until(follows, kSoon, "segmentation to follow the program"));
 }
 
 void Bed::move(Side side, const std::string& netns) {
@@ -525,6 +558,14 @@ Step together(std::vector<Input> inputs) {
 
 Step host(std::string command) {
   return [command = std::move(command)](Bed& bed) { bed.host(command); };
+}
+
+Step attach_xdp(Side end, std::string program) {
+  return [end, program = std::move(program)](Bed& bed) { bed.attach_xdp(end, program); };
+}
+
+Step detach_xdp(Side end) {
+  return [end](Bed& bed) { bed.detach_xdp(end); };
 }
 
 Step move(Side end, std::string netns) {

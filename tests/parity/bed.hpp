@@ -37,6 +37,8 @@ class Bed {
   void send(Side from, const Input& input);
   void send_together(const std::vector<Input>& inputs);
   void host(const std::string& command);
+  void attach_xdp(Side end, const std::string& program);
+  void detach_xdp(Side end);
   void move(Side end, const std::string& netns);
   void await_link(Side end, const std::string& expected);
   void leave(Side end);
@@ -69,6 +71,8 @@ class Bed {
   void while_stopped(const std::function<void()>& send_all);
   [[nodiscard]] bool on_vethd() const { return daemon_ != nullptr; }
   void attach(End& end);
+  /// A veth has taken the other end's segmentation, or given it back, when the command returns.
+  void await_segmentation(Side side, bool wanted);
   std::map<std::string, std::int64_t> counters(Side side);
   std::string describe(const Captured& frame) const;
   std::string each(Side side, const std::function<std::string(const Captured&)>& show);

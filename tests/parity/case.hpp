@@ -22,6 +22,7 @@ struct EndSetup {
   bool gro = false;  // as ethtool -K names them
   bool tso = true;
   bool rx_udp_gro_forwarding = false;
+  std::string xdp = {};  // a program of tests/platform/xdp/programs.bpf.c on what it receives
 };
 
 struct Setup {
@@ -66,6 +67,9 @@ Step together(std::vector<Input> inputs);
 
 /// ip and ethtool commands, after everything sent has been delivered.
 Step host(std::string command);
+/// `ip link set xdpdrv`: somebody attaches a program, or takes it off again.
+Step attach_xdp(Side end, std::string program);
+Step detach_xdp(Side end);
 /// The end goes to another namespace, and is not up there.
 Step move(Side end, std::string netns);
 
@@ -89,5 +93,6 @@ std::vector<Case> type_cases();
 std::vector<Case> checksum_cases();
 std::vector<Case> gro_tcp_cases();
 std::vector<Case> gro_udp_cases();
+std::vector<Case> xdp_cases();
 
 }  // namespace vethd::parity

@@ -48,7 +48,7 @@ const std::vector<Case>& table() {
   static const std::vector<Case> all = [] {
     std::vector<Case> joined;
     for (const auto& part : {link_cases, length_cases, counter_cases, type_cases, checksum_cases,
-                             gro_tcp_cases, gro_udp_cases}) {
+                             gro_tcp_cases, gro_udp_cases, xdp_cases}) {
       const std::vector<Case> cases = part();
       joined.insert(joined.end(), cases.begin(), cases.end());
     }

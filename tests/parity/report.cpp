@@ -31,6 +31,7 @@ constexpr std::array kRows = {
     Row{13, "checksum metadata", ""},
     Row{14, "GRO", ""},
     Row{15, "removal takes both ends", ""},
+    Row{16, "XDP programs", ""},
 };
 
 std::string show(const Values& values) {
