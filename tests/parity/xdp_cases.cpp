@@ -25,6 +25,19 @@ Case ten_frames(const std::string& name, const std::string& a, const std::string
           .expected = std::move(expected)};
 }
 
+/// Three frames whose tag stands beside them, as those of a VLAN device do.
+Case tagged_frames(const std::string& name, const std::string& a, const std::string& b,
+                   Values expected) {
+  return {.row = 16,
+          .name = name,
+          .setup = {.a = {.xdp = a}, .b = {.xdp = b}},
+          .steps = {host("ip netns exec red tc qdisc add dev parity0 clsact"),
+                    host("ip netns exec red tc filter add dev parity0 egress bpf da obj " TAG_OBJECT
+                         " sec tc"),
+                    from_a(frames(1, 3))},
+          .expected = std::move(expected)};
+}
+
 }  // namespace
 
 std::vector<Case> xdp_cases() {
@@ -67,6 +80,10 @@ std::vector<Case> xdp_cases() {
                   {"a rx_packets", "10"},
                   {"b tx_packets", "10"},
                   {"a ethtool rx_queue_0_xdp_drops", "10"}}),
+      tagged_frames("no tag is seen", "", "drop_tagged",
+                    {{"b rx_packets", "3"}, {"b ethtool rx_queue_0_xdp_drops", "0"}}),
+      tagged_frames("a tag is lost on the way back", "pass_all", "tx_100_bytes",
+                    {{"a got", "1 2 3"}, {"b ethtool rx_queue_0_xdp_tx", "3"}}),
       {.row = 16,
        .name = "ten datagrams of one send to a program",
        .setup = segments,

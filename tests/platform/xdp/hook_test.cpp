@@ -217,6 +217,28 @@ TEST_F(XdpHookTest, FramesSentBackAreLostWhileTheOtherEndRunsNoProgram) {
   EXPECT_EQ(stats().rx_dropped, before.rx_dropped + 2) << "the TAP's own count leaves out one";
 }
 
+// A veth keeps the tag beside the frame, and so does the program's caller, as long as it can.
+TEST_F(XdpHookTest, TheOuterTagIsHiddenFromTheProgram) {
+  const XdpHook hook = must(attach("drop_tagged"));
+  const LinkStats before = stats();
+  const auto tagged = [](std::size_t bytes, std::uint8_t inner_high, std::uint8_t inner_low) {
+    std::vector<std::byte> frame = frame_of(bytes);
+    frame[12] = std::byte{0x81};
+    frame[13] = std::byte{0x00};
+    frame[16] = std::byte{inner_high};
+    frame[17] = std::byte{inner_low};
+    return frame;
+  };
+  write(tagged(kSmallBytes, 0x88, 0xb5));
+  write(tagged(kLongestNativeBytes + 1, 0x88, 0xb5));  // generically
+  EXPECT_EQ(must(hook.counts()).verdicts.pass, 2U);
+  EXPECT_EQ(stats().rx_packets, before.rx_packets + 2);
+  // With its tag, which only the stack takes out: four bytes less would not be counted.
+  EXPECT_EQ(stats().rx_bytes - before.rx_bytes, kSmallBytes + kLongestNativeBytes + 1);
+  write(tagged(kSmallBytes, 0x81, 0x00));
+  EXPECT_EQ(must(hook.counts()).verdicts.drop, 1U) << "the inner tag is seen";
+}
+
 TEST_F(XdpHookTest, RunsGenericallyWhereThatIsAskedFor) {
   XdpHook hook = must(XdpHook::attach(red(), ifindex_, kPrograms, "drop_all", XdpAttach::generic));
   EXPECT_EQ(on_device(red(), ifindex_).mode, XDP_ATTACHED_SKB);
