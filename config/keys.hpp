@@ -39,7 +39,7 @@ struct PairKeys {
   std::string name;
   std::optional<std::string> softnet;
   std::optional<KernelVersion> kernel;
-  bool coalesce = true;
+  Coalesce coalesce = Coalesce::automatic;
   std::optional<bool> gro;  // of both ends, where an end says nothing else
   std::optional<bool> tso;
   std::optional<bool> rx_udp_gro_forwarding;

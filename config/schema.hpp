@@ -108,6 +108,25 @@ struct Address {
 
 enum class Driver : std::uint8_t { tap, af_xdp };
 
+/// Which frames of a flow that leave in a row are written to a TAP as one super-frame.
+enum class Coalesce : std::uint8_t {
+  automatic,  // "auto": TCP from a network card with GRO on, as its own stack would have merged it
+  off,
+  always  // whatever can be: a receiver sees super-frames that nobody sent
+};
+
+constexpr std::string_view name_of(Coalesce coalesce) {
+  switch (coalesce) {
+    case Coalesce::automatic:
+      return "auto";
+    case Coalesce::off:
+      return "off";
+    case Coalesce::always:
+      return "always";
+  }
+  return "?";
+}
+
 enum class XdpMode : std::uint8_t {
   automatic,  // "auto": the best that the driver can do
   zerocopy,   // the device reads and writes the arena
@@ -196,8 +215,8 @@ struct End {
 /// [[pair]]
 struct Pair {
   std::string name;
-  MachineId machine;     // index into Config::machines
-  bool coalesce = true;  // "auto"
+  MachineId machine;  // index into Config::machines
+  Coalesce coalesce = Coalesce::automatic;
   End a;
   End b;
   Location where;

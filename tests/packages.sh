@@ -11,7 +11,7 @@ build=(g++ meson ninja-build pkg-config liburing-dev libtomlplusplus-dev libcli1
   libspdlog-dev libnl-3-dev libnl-route-3-dev libxdp-dev libbpf-dev clang bpftool
   libgtest-dev libgmock-dev libbenchmark-dev)  # small, and meson looks for them at set-up
 traffic=(iproute2 iputils-ping iperf3)
-checks=(ethtool python3 clang-format-19 gnuplot-nox)
+checks=(ethtool nftables python3 clang-format-19 gnuplot-nox)
 
 # Asio and JSON of Boost 1.81 or newer. Debian 12 has 1.81 beside its default 1.74, and only one
 # of them can be installed: apt replaces the other.

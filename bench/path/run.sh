@@ -29,7 +29,7 @@ usage: run.sh [--matrix | --figures FIGURE,...] [--only PATH,...] [--repeat N] [
                 first one's and of the second one's wire; nothing else may use any of them
 
   run.sh --only veth,old,new --vethd old=../before/build --vethd new=
-  run.sh --only veth,on,off --vethd on= --vethd off=,coalesce=off --figures tcp-1,rate-64-8
+  run.sh --only veth,default,always --vethd default= --vethd always=,coalesce=always --figures tcp-1,rate-64-8
 END_OF_USAGE
 }
 

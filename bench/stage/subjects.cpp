@@ -256,11 +256,12 @@ template <bool one_flow>
 class Coalesce final : public Subject {
  public:
   Coalesce() : Subject(one_flow ? small_stream() : small_frames()) {
-    receiver_.coalesce = receiver_.udp_super_frames = true;
+    sender_.coalesce = Merge::tcp_and_udp;
+    receiver_.takes_merged = Merge::tcp_and_udp;
   }
   void run() override {
     for (Frame* const frame : batch_) delivered_.push(*frame);
-    coalesce(delivered_, receiver_, frames_.arena());
+    coalesce(delivered_, sender_, receiver_, frames_.arena());
   }
 
  private:
@@ -274,6 +275,7 @@ class Coalesce final : public Subject {
     return packets;
   }
 
+  Device sender_;
   Device receiver_;
 };
 

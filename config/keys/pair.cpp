@@ -10,7 +10,10 @@ namespace vethd::config {
 
 namespace {
 
-constexpr std::array kCoalesce = {Choice<bool>{"auto", true}, Choice<bool>{"off", false}};
+constexpr std::array kCoalesce = {
+    Choice<Coalesce>{name_of(Coalesce::automatic), Coalesce::automatic},
+    Choice<Coalesce>{name_of(Coalesce::off), Coalesce::off},
+    Choice<Coalesce>{name_of(Coalesce::always), Coalesce::always}};
 
 void read_pair_name(const Given& given, PairKeys& to) {
   const std::string* text = string_of(given, given.value);
@@ -46,14 +49,17 @@ const std::array kPairKeys = {
                    .help = "instead of softnet: the machine with that version's defaults; the "
                            "default machine itself where it has that version"},
                   choice<&PairKeys::kernel, kKernels>},
-    Key<PairKeys>{{.name = "coalesce",
-                   .unit = "word",
-                   .standard = "\"auto\"",
-                   .example = "\"off\"",
-                   .rule = "write \"auto\" or \"off\"",
-                   .help = "write frames of a flow that leave in a row as one super-frame; not to "
-                           "an end with gro or xdp"},
-                  choice<&PairKeys::coalesce, kCoalesce>},
+    Key<PairKeys>{
+        {.name = "coalesce",
+         .unit = "word",
+         .standard = "\"auto\"",
+         .example = "\"always\"",
+         .rule = "write \"auto\", \"off\" or \"always\"",
+         .help = "write frames of a flow that leave in a row as one super-frame, but not "
+                 "to an end with gro or xdp; \"auto\": only TCP from a network card whose "
+                 "GRO is on, as without vethd; \"always\": TCP and UDP, which is faster "
+                 "and can be noticed"},
+        choice<&PairKeys::coalesce, kCoalesce>},
     Key<PairKeys>{kGro, boolean<&PairKeys::gro>},
     Key<PairKeys>{kTso, boolean<&PairKeys::tso>},
     Key<PairKeys>{kRxUdpGroForwarding, boolean<&PairKeys::rx_udp_gro_forwarding>},

@@ -144,7 +144,7 @@ Report Observer::describe() const {
     out.name = pair->name;
     out.machine = config_.machines[pair->machine.value].name;
     out.carrier = pair->carrier;
-    out.coalesce = pair->coalesce;
+    out.coalesce = name_of(pair->coalesce);
     out.a = describe_end(pair->end(Side::a));
     out.b = describe_end(pair->end(Side::b));
   }

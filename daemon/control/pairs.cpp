@@ -157,6 +157,20 @@ Result<void> Pairs::create_tap(PairEnd& end) {
                                             .name = {}});
 }
 
+/// What a real path would have merged by now: a card's stack does, before anything else sees the
+/// frames that AF_XDP takes from it. It merges UDP only for those who ask.
+Merge Pairs::merge_of(const VethPair& pair, const PairEnd& sender) {
+  switch (pair.coalesce) {
+    case config::Coalesce::automatic:
+      return sender.nic && !sender.software && sender.device_gro ? Merge::tcp : Merge::none;
+    case config::Coalesce::off:
+      return Merge::none;
+    case config::Coalesce::always:
+      return Merge::tcp_and_udp;
+  }
+  return Merge::none;
+}
+
 Device Pairs::device_of(const VethPair& pair, Side side) const {
   const PairEnd& end = pair.end(side);
   Device device;
@@ -175,9 +189,9 @@ Device Pairs::device_of(const VethPair& pair, Side side) const {
   device.rps_cpus = end.config.rps_cpus;
   device.rps_flow_cnt = end.config.rps_flow_cnt;
   device.has_qdisc = end.tap && end.link.qdisc != "noqueue";
+  device.coalesce = merge_of(pair, end);
   // A program must see each frame as it was sent, whoever runs it.
-  device.coalesce = pair.coalesce && !has_program(end);
-  device.udp_super_frames = udp_super_frames;
+  if (!has_program(end)) device.takes_merged = udp_super_frames ? Merge::tcp_and_udp : Merge::tcp;
   device.plain_frames = end.nic.has_value();
   device.mute_checksums = end.software;
   device.mark = end.config.metadata.mark;
@@ -338,9 +352,13 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
   follow_program(pair, side, link_before);
   if (link_before.mtu != link.mtu) warn_of_mtu(pair, side);
   // Renamed or moved meanwhile, it has no features under this name; that is an event of its own. A
-  // card's own are its stack's business.
-  if (end.tap)
-    if (const auto features = end.netns->links.features(link.name)) end.features = *features;
+  // card's own are its stack's business, but for what merge_of() asks.
+  if (const auto features = end.netns->links.features(link.name)) {
+    if (end.tap)
+      end.features = *features;
+    else
+      end.device_gro = features->gro;
+  }
   if (end.nic) look_at_queues(end);  // a card lets its link go down to change them
   if (!pair.added) return;           // bring_up() looks again
   finish_when_running(pair);

@@ -32,6 +32,7 @@ struct PairEnd {
   std::optional<Nic> nic;                          // driver = "af_xdp"
   std::string device_driver;                       // of a nic
   bool software = false;                           // of a nic: no card stands behind it
+  bool device_gro = false;                         // of a nic: as last seen
   std::uint32_t device_queues = 0;                 // of a nic: receives on, as last seen
   std::optional<Janitor::Registration> stripping;  // of VLAN tags, to be switched on again
   std::shared_ptr<HeldNetns> netns;                // where it is now
@@ -53,7 +54,7 @@ struct VethPair {
   std::string name;
   MachineId machine;
   const Rules* rules = nullptr;
-  bool coalesce = true;
+  config::Coalesce coalesce = config::Coalesce::automatic;
   PairEnd ends[2];     // by Side
   bool added = false;  // all workers know it
   bool carrier = false;
@@ -122,6 +123,7 @@ class Pairs {
   static void finish_open(VethPair& pair, Result<void> outcome);
   static Result<LinkState> look(VethPair& pair, Side side);
   static Result<void> add_addresses(VethPair& pair);
+  static Merge merge_of(const VethPair& pair, const PairEnd& sender);
   [[nodiscard]] Device device_of(const VethPair& pair, Side side) const;
   void add_to_workers(VethPair& pair, std::function<void(Result<void>)> done);
 

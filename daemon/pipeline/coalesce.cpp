@@ -1,5 +1,6 @@
 #include "daemon/pipeline/coalesce.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,8 +14,7 @@ namespace {
 /// The frame to be written next, as long as others may join it.
 class Pending {
  public:
-  Pending(const Device& receiver, const Arena& arena, FrameList& out)
-      : udp_(receiver.udp_super_frames), arena_(arena), out_(out) {}
+  Pending(bool udp, const Arena& arena, FrameList& out) : udp_(udp), arena_(arena), out_(out) {}
 
   void offer(Frame& frame) {
     const auto headers = headers_of(frame);
@@ -72,7 +72,7 @@ class Pending {
     return candidate && Group::can_start(*candidate, arena_);
   }
 
-  bool udp_;  // super-frames, too
+  bool udp_;  // may be merged, too
   const Arena& arena_;
   FrameList& out_;
   Group group_;
@@ -82,10 +82,12 @@ class Pending {
 
 }  // namespace
 
-void coalesce(FrameList& leaving, const Device& receiver, const Arena& arena) {
-  if (leaving.size() < 2 || !receiver.coalesce || receiver.gro || receiver.has_xdp) return;
+void coalesce(FrameList& leaving, const Device& sender, const Device& receiver,
+              const Arena& arena) {
+  const Merge allowed = std::min(sender.coalesce, receiver.takes_merged);
+  if (allowed == Merge::none || leaving.size() < 2 || receiver.gro || receiver.has_xdp) return;
   FrameList frames(std::move(leaving));
-  Pending pending(receiver, arena, leaving);
+  Pending pending(allowed == Merge::tcp_and_udp, arena, leaving);
   while (Frame* frame = frames.pop()) pending.offer(*frame);
   pending.close();
 }

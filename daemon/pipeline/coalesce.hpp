@@ -19,9 +19,11 @@ inline constexpr GroRules kCoalesceRules{
 ///
 /// This is no GRO and emulates nothing: the ledger goes on counting the frames that there were, and
 /// a receiver with GRO or an XDP program gets its frames as those leave them. Streams, datagrams
-/// and order stay what they were; no frame overtakes another, whatever its flow.
+/// and order stay what they were; no frame overtakes another, whatever its flow. What acts on each
+/// packet in the receiving stack, as ICMP errors, limits and raw sockets do, acts on the merged
+/// one; so sender.coalesce says whether anything may be merged at all.
 ///
 /// Never  allocates, reads a clock, or makes a system call; changes a frame that stays alone.
-void coalesce(FrameList& leaving, const Device& receiver, const Arena& arena);
+void coalesce(FrameList& leaving, const Device& sender, const Device& receiver, const Arena& arena);
 
 }  // namespace vethd

@@ -13,6 +13,9 @@ namespace vethd {
 constexpr std::uint32_t kEthHeaderBytes = 14;  // ETH_HLEN
 constexpr std::uint32_t kVlanBytes = 4;        // VLAN_HLEN
 
+/// Frames of a flow that may be written as one where they leave in a row.
+enum class Merge : std::uint8_t { none, tcp, tcp_and_udp };  // each includes those before
+
 /// One end. A value: control replaces it whole, between rounds.
 ///
 /// Emulates  the fields of struct net_device that veth's path reads.
@@ -32,8 +35,8 @@ struct Device {
   bool has_qdisc = false;  // another one than noqueue
 
   // What it takes beyond what a veth would.
-  bool coalesce = false;          // frames that leave in a row may be written as one
-  bool udp_super_frames = false;  // so may datagrams
+  Merge coalesce = Merge::none;      // of what it sends
+  Merge takes_merged = Merge::none;  // of what is written to it
   // What it takes less: a network card behind AF_XDP.
   bool plain_frames = false;    // no super-frames, no unfinished checksums
   bool mute_checksums = false;  // gives unfinished ones without a word: a device in software

@@ -124,7 +124,7 @@ json::object show_json(const Report& report) {
     pairs.push_back({{"name", pair.name},
                      {"machine", pair.machine},
                      {"carrier", pair.carrier},
-                     {"coalesce", pair.coalesce ? "auto" : "off"},
+                     {"coalesce", pair.coalesce},
                      {"a", show_end(pair.a)},
                      {"b", show_end(pair.b)}});
   }

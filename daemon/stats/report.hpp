@@ -91,7 +91,7 @@ struct PairReport {
   std::string name;
   std::string machine;
   bool carrier = false;  // of both ends
-  bool coalesce = true;
+  std::string coalesce;
   EndReport a;
   EndReport b;
   DirectionReport a_to_b;

@@ -239,7 +239,7 @@ void Worker::transmit(const PortQueue& queue, FrameList& run) {
     validate_xmit(run, pool_, path.counters, spent);
     spent.drain([this](Frame& frame) { release(frame); });
   } else {
-    coalesce(run, path.peer, pool_.arena());
+    coalesce(run, path.dev, path.peer, pool_.arena());
   }
   queue.endpoint->transmit(run);
 }

@@ -59,7 +59,7 @@ system_test::Topology topology(const Setup& setup, const Subject& subject) {
   return {.pairs = {{.name = kPair,
                      .a = end(setup.a, "red", "parity0", kMacA, kIpA),
                      .b = end(setup.b, "blue", "parity1", kMacB, kIpB),
-                     .coalesce = subject.coalesce}},
+                     .coalesce = subject.coalesce ? "always" : ""}},
           .softnet = softnet(subject.kernel.value_or(""), burst),
           .workers = 1};
 }

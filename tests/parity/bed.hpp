@@ -21,7 +21,7 @@ namespace vethd::parity {
 /// Whom a case is played on.
 struct Subject {
   std::optional<std::string> kernel;  // the version vethd emulates; nothing: a real veth pair
-  bool coalesce = false;
+  bool coalesce = false;              // with coalesce = "always"
 };
 
 /// Threads  the main thread only: it enters namespaces.

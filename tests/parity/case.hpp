@@ -54,7 +54,7 @@ struct Case {
   std::vector<Step> steps = {};
   Values expected;                         // by 6.18
   std::vector<Difference> elsewhere = {};  // run on vethd only: there is one kernel to compare with
-  Values coalesced = {};                   // what vethd shows otherwise with coalesce = "auto"
+  Values coalesced = {};                   // what vethd shows otherwise with coalesce = "always"
 };
 
 /// Each frame on its own, in its own system call: at most one is under way.

@@ -114,8 +114,9 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.rx_udp_gro_forwarding = random.percent(30);
       end.has_xdp = random.percent(20);
       end.has_qdisc = random.percent(50);
-      end.coalesce = random.percent(60);
-      end.udp_super_frames = random.percent(80);
+      end.coalesce =
+          random.one_of({Merge::none, Merge::tcp, Merge::tcp_and_udp, Merge::tcp_and_udp});
+      end.takes_merged = random.percent(80) ? Merge::tcp_and_udp : Merge::tcp;
       end.mark = random.below(2);
       end.priority = random.below(2);
       end.classid = random.below(2);
@@ -156,13 +157,14 @@ std::string Parameters::text() const {
     line += fmt::format(" pair(machine={}", pair.machine);
     for (int side = 0; side < 2; ++side) {
       const Device& end = pair.ends[side];
-      line += fmt::format(" {}(queues={} mtu={} rps={} flows={}{}{}{}{}{}{}{}{}{})", "ab"[side],
-                          pair.queues[side], end.mtu, end.rps_cpus.size(), end.rps_flow_cnt,
-                          end.gro ? " gro" : "", end.tso ? " tso" : "",
-                          end.rx_udp_gro_forwarding ? " udp" : "", end.has_xdp ? " xdp" : "",
-                          end.has_qdisc ? " qdisc" : "", end.coalesce ? " coalesce" : "",
-                          end.udp_super_frames ? " uso" : "", pair.owner_only[side] ? " owner" : "",
-                          end.plain_frames ? " plain" : "");
+      line += fmt::format(
+          " {}(queues={} mtu={} rps={} flows={}{}{}{}{}{}{}{}{}{})", "ab"[side], pair.queues[side],
+          end.mtu, end.rps_cpus.size(), end.rps_flow_cnt, end.gro ? " gro" : "",
+          end.tso ? " tso" : "", end.rx_udp_gro_forwarding ? " udp" : "", end.has_xdp ? " xdp" : "",
+          end.has_qdisc ? " qdisc" : "",
+          std::array{"", " tcp", " tcp+udp"}[static_cast<std::size_t>(end.coalesce)],
+          end.takes_merged == Merge::tcp_and_udp ? " uso" : "",
+          pair.owner_only[side] ? " owner" : "", end.plain_frames ? " plain" : "");
     }
     line += ")";
   }

@@ -1,5 +1,5 @@
-// Merge on delivery, frame by frame: what leaves as one, what stays alone, what a router passes on.
-// Frames are sent while the daemon stands still, so that they surely meet.
+// Merge on delivery where it is asked for, frame by frame: what leaves as one, what stays alone,
+// what a router passes on. Frames are sent while the daemon stands still, so that they surely meet.
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
@@ -75,6 +75,7 @@ class Coalesce : public System {
   static Pair bare_pair() {
     Pair pair = red_to_blue();
     pair.a.addresses = pair.b.addresses = {};
+    pair.coalesce = "always";
     return pair;
   }
 
@@ -231,9 +232,15 @@ TEST_F(Coalesce, CountsTheFramesThatThereWere) {
   }
 }
 
-TEST_F(Coalesce, WritesEveryFrameAloneWhenItIsOff) {
+class NotCoalesced : public Coalesce, public testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Key, NotCoalesced, testing::Values("", "auto", "off"),
+                         [](const auto& key) {
+                           return key.param.empty() ? "left_out" : key.param;
+                         });
+
+TEST_P(NotCoalesced, WritesEveryFrameOfATapAlone) {
   Pair pair = bare_pair();
-  pair.coalesce = false;
+  pair.coalesce = GetParam();
   connect(pair);
   const auto frames = streams();
   EXPECT_EQ(alone_in_place(frames, burst(frames)).size(), frames.size());

@@ -63,6 +63,12 @@ class Integrity : public OnAWire {
  protected:
   using OnAWire::OnAWire;
 
+  static Pair merging() {
+    Pair pair = red_to_blue();
+    pair.coalesce = "always";
+    return pair;
+  }
+
   [[nodiscard]] std::uint32_t flows() const { return on_xdp() ? kFlowsThroughAVeth : kFlows; }
 
   /// Sends while the daemon stands still, so that frames surely meet; one sender at a time.
@@ -151,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(SuperFrames, TcpIntegrity,
 
 TEST_P(TcpIntegrity, BothWaysAtOnceInWritesOfAnySize) {
   const Sender& sender = std::get<Sender>(GetParam());
-  Pair pair = red_to_blue();
+  Pair pair = merging();
   pair.a.tso = pair.b.tso = sender.tso;
   connect({.pairs = {pair}});
   const TcpPlan plan{
@@ -198,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(Gro, UdpIntegrity,
 
 TEST_P(UdpIntegrity, FlowsOfEverySizeBothWaysAtOnce) {
   const bool gro = std::get<bool>(GetParam());
-  connect({.pairs = {red_to_blue()}});
+  connect({.pairs = {merging()}});
   struct Way {
     Route route;
     std::uint32_t largest;
@@ -239,7 +245,7 @@ class RoutedIntegrity : public Integrity, public testing::WithParamInterface<Wir
   RoutedIntegrity() : Integrity(GetParam()) {}
 
   void start_routed() {
-    Pair pair = red_to_blue();
+    Pair pair = merging();
     pair.a.tso = pair.b.tso = false;  // so that both hand over segments, which can be merged
     const Pair uplink = {
         .name = "uplink",

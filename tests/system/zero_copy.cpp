@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/system/lib/crafted.hpp"
 #include "tests/system/lib/fixture.hpp"
 #include "tests/system/lib/hardware.hpp"
 #include "tests/system/lib/packet.hpp"
@@ -235,6 +236,41 @@ TEST_F(ZeroCopy, SteeringByAddressAndVlanReachesBehindTheFiltersOfTheDevice) {
        {to_mac({0x02, 0, 0, 0, 0, 0x43}, 2, 7), to_mac({0x02, 0, 0, 0, 0, 0x42}, 3, 8), ours})
     ASSERT_TRUE(red.send(frame));
   EXPECT_EQ(blue.receive(kSoon), ours);
+}
+
+/// Segments of a stream, or datagrams, sent at once; how many of them were written with the one
+/// before.
+std::uint64_t merged_of(Daemon& daemon, const std::function<Input(const Packet&)>& make) {
+  constexpr unsigned kFrames = 20;
+  const auto before = ledger("web", "a_to_b");
+  const PacketSocket red("red", "eth0");
+  daemon.while_stopped([&] {
+    for (unsigned n = 1; n <= kFrames; ++n) EXPECT_TRUE(red.send(make({.n = n}).bytes));
+  });
+  json::object after;
+  const auto all_written = [&] {
+    after = ledger("web", "a_to_b");
+    return number(after, "tx_frames") >= number(before, "tx_frames") + kFrames;
+  };
+  EXPECT_TRUE(wait_until(all_written, kSoon, "all frames written"));
+  return number(after, "tx_coalesced") - number(before, "tx_coalesced");
+}
+
+TEST_F(ZeroCopy, TcpForATapIsMergedAsTheCardsOwnStackWould) {
+  const Pair pair = nic_to_tap();
+  make_and_take(pair);
+  const auto ethtool = [&](const std::string& features) {
+    const Finished done = run(words("ethtool -K eth1 " + features), {.netns = nic_netns(pair.a)});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+  };
+  ethtool("gro on");
+  const auto tcp_is_merged = [&] { return merged_of(daemon(), tcp) > 0; };
+  EXPECT_TRUE(wait_until(tcp_is_merged, kSoon, "segments to be merged"));
+  EXPECT_EQ(merged_of(daemon(), udp), 0U) << "without rx-udp-gro-forwarding";
+  ethtool("gro off");
+  const auto tcp_is_left_alone = [&] { return merged_of(daemon(), tcp) == 0; };
+  EXPECT_TRUE(wait_until(tcp_is_left_alone, kSoon, "the switch to be noticed"));
+  ethtool("gro on");
 }
 
 TEST_F(ZeroCopy, LongFramesAreRefusedByNameAndCrossInAnotherMode) {

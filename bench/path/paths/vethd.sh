@@ -11,7 +11,7 @@ vethd_add() { # NAME=[BUILD][,KEY=VALUE...]
   # A comma ends a value only where another key follows: a value may be a list.
   while [[ $rest =~ ^(.*),([a-z_.]+)=(.*)$ ]]; do # from the last to the first
     rest=${BASH_REMATCH[1]} key=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
-    # The quotes of coalesce="off" are lost to the shell more often than not.
+    # The quotes of coalesce="always" are lost to the shell more often than not.
     [[ $value =~ ^(true|false|[0-9]+|[\"\'\[\{].*)$ ]] || value="\"$value\""
     [[ $key == *.* ]] || key=pair.$key
     keys="${key%%.*} ${key#*.} = $value"$'\n'"$keys"

@@ -105,7 +105,7 @@ std::string to_toml(const Topology& topology) {
        << topology.softnet << '\n';
   for (const Pair& pair : topology.pairs) {
     toml << "[[pair]]\nname = " << quoted(pair.name) << '\n';
-    if (!pair.coalesce) toml << "coalesce = \"off\"\n";
+    if (!pair.coalesce.empty()) toml << "coalesce = " << quoted(pair.coalesce) << '\n';
     if (!pair.softnet.empty()) toml << "softnet = " << quoted(pair.softnet) << '\n';
     write_end(toml, "a", pair.a);
     write_end(toml, "b", pair.b);

@@ -42,8 +42,8 @@ struct Pair {
   std::string name;
   End a;
   End b;
-  std::string softnet = {};  // machine; empty: the default one. Kernel veth has only one.
-  bool coalesce = true;      // "auto"; kernel veth has none
+  std::string softnet = {};   // machine; empty: the default one. Kernel veth has only one.
+  std::string coalesce = {};  // as the file has it; empty: not at all. Kernel veth has none.
 };
 
 struct Topology {

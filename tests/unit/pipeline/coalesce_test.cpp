@@ -26,8 +26,8 @@ using test::Spec;
 
 Device willing() {
   Device device;
-  device.coalesce = true;
-  device.udp_super_frames = true;
+  device.coalesce = Merge::tcp_and_udp;
+  device.takes_merged = Merge::tcp_and_udp;
   return device;
 }
 
@@ -58,8 +58,9 @@ class Leaving : public test::Frames {
   }
 
   /// What is written, as the number of frames in each.
-  std::vector<std::uint32_t> write(const Device& receiver = willing()) {
-    coalesce(frames_, receiver, arena());
+  std::vector<std::uint32_t> write(const Device& receiver = willing(),
+                                   const Device& sender = willing()) {
+    coalesce(frames_, sender, receiver, arena());
     std::vector<std::uint32_t> frames;
     frames_.for_each([&](const Frame& frame) { frames.push_back(frame.frames()); });
     return frames;
@@ -161,7 +162,7 @@ TEST(Coalesce, LeavesDatagramsWithoutChecksumAlone) {
 
 TEST(Coalesce, WritesDatagramsAsOneOnlyWhereTheDeviceTakesThem) {
   Device receiver = willing();
-  receiver.udp_super_frames = false;
+  receiver.takes_merged = Merge::tcp;
   Leaving leaving;
   leaving.put(kDatagram, 2);
   EXPECT_EQ(leaving.write(receiver), Written({1, 1}));
@@ -180,12 +181,25 @@ TEST(Coalesce, LeavesFramesToTheReceiversOwnGroAndProgram) {
   }
 }
 
-TEST(Coalesce, CanBeOff) {
-  Device receiver = willing();
-  receiver.coalesce = false;
-  Leaving leaving;
-  leaving.put(kDatagram, 3);
-  EXPECT_EQ(leaving.write(receiver), Written({1, 1, 1}));
+TEST(Coalesce, MergesOfASenderWhatControlAllows) {
+  struct Row {
+    Merge allowed;
+    Written datagrams;
+    Written segments;
+  };
+  for (const Row& row : {Row{Merge::none, {1, 1, 1}, {1, 1, 1}}, Row{Merge::tcp, {1, 1, 1}, {3}},
+                         Row{Merge::tcp_and_udp, {3}, {3}}}) {
+    Device sender = willing();
+    sender.coalesce = row.allowed;
+    Device receiver = willing();
+    receiver.coalesce = Merge::none;  // the other way is another matter
+    Leaving leaving;
+    leaving.put(kDatagram, 3);
+    EXPECT_EQ(leaving.write(receiver, sender), row.datagrams);
+    leaving.release();
+    leaving.put({}, 3);
+    EXPECT_EQ(leaving.write(receiver, sender), row.segments);
+  }
 }
 
 TEST(Coalesce, WritesNoMoreSegmentsThanATapTakes) {

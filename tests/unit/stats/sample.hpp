@@ -39,6 +39,7 @@ inline Report sample_report() {
   pair.name = "web";
   pair.machine = "small";
   pair.carrier = true;
+  pair.coalesce = "auto";
   pair.a = {.ifname = "veth0",
             .netns = "red",
             .ifindex = 7,
