@@ -17,6 +17,9 @@ import sys
 RESULT = re.compile(r"(?P<title>.*?\S) +(?P<value>ok|failed|fail\b.*?) *$")
 # "title    ./program: what it complains of", with the result on a line of its own.
 COMPLAINT = re.compile(r"(?P<title> ?\S.*?) +\./\w+: (?P<value>.*)")
+# "not ok 4 title # XFAIL why", "ok 4 PASS: title", "ok 20 # SKIP SKIP: title": the test anything protocol.
+TAP = re.compile(r"(?P<value>(?:not )?ok) \d+ (?:# SKIP )?(?:(?:PASS|FAIL|SKIP): )?(?P<title>.*?)"
+                 r"(?: # (?P<directive>XFAIL|SKIP).*)?")
 PERFORMANCE = re.compile(r"(?P<title>\S.* perf) +udp [rt]x: ")  # figures are not compared
 EXCHANGE = re.compile(r"Expected \{(?P<expected>[^}]*)\}.*\nReceived \{(?P<received>[^}\n]*)")
 SENDER_DONE = re.compile(r"Gro::\w+ test passed\.\n")  # may come in the middle of the receiver's line
@@ -58,6 +61,14 @@ def script_cases(log):
             yield family + match["title"].strip(), match["value"]
 
 
+def tap_cases(log):
+    """(title, value) of a test that speaks TAP: ok, not ok, or what it was excused for."""
+    for line in log.splitlines():
+        if match := TAP.fullmatch(line):
+            skipped = "SKIP" if "# SKIP" in line else match["directive"]
+            yield match["title"], skipped or match["value"]
+
+
 def gro_cases(log, names):
     """(title, payload bytes received by each try) of a `gro.sh -t TEST -p FAMILY`.
 
@@ -89,7 +100,8 @@ def cases_of(logs):
             found = gro_cases(log, path.with_suffix(".names").read_text())
             cases |= {("gro.sh", f"{match[1]} {match[2]}: {title}"): tries for title, tries in found.items()}
         else:
-            found = unique(script_cases(log))
+            tap = path.name.endswith(".py.log") or path.name == "test_xsk.sh.log"
+            found = unique(tap_cases(log) if tap else script_cases(log))
             cases |= {(path.name.removesuffix(".log"), title): [value] for title, value in found.items()}
     return cases
 
@@ -110,6 +122,8 @@ def gro_group(key):
 def verdict_of(key, veth, vethd, reason, started):
     if reason:
         return "explained"
+    if veth == ["not ok"] and vethd == ["ok"]:
+        return "better"
     # What meets in one poll is up to time, for which gro.sh tries thrice: one try like veth's will do.
     if set(veth) & set(vethd):
         return "same"
@@ -124,7 +138,7 @@ def main():
     known = known_differences(pathlib.Path(sys.argv[3]))
 
     started = {gro_group(key) for key in veth} & {gro_group(key) for key in vethd} - {None}
-    count = dict.fromkeys(("same", "explained", "not compared", "different"), 0)
+    count = dict.fromkeys(("same", "explained", "better", "not compared", "different"), 0)
     for key in sorted({**veth, **vethd}, key=lambda key: key[0]):
         test, title = key
         sides = [veth.get(key, []), vethd.get(key, [])]
