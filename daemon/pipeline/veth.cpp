@@ -123,6 +123,13 @@ bool napi_enabled(const Rules& rules, const Device& peer) {
   return peer.has_xdp || (rules.napi == Rules::Napi::if_eligible && peer.gro);
 }
 
+VethRq* merging_queue(const Path& path, QueueId queue) {
+  if (queue.value >= path.rq.size() || !path.peer.gro || path.peer.has_xdp) return nullptr;
+  if (path.dev.tso && !path.peer.rx_udp_gro_forwarding) return nullptr;  // none is eligible
+  if (!napi_enabled(path.softnet->machine().rules, path.peer)) return nullptr;
+  return path.rq[queue.value].get();
+}
+
 Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
   const Crossing crossing(path);
   const Rules& rules = crossing.rules;

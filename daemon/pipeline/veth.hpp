@@ -39,4 +39,7 @@ void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& 
 /// Emulates  veth_open(), veth_xdp_set(), veth_set_features(): rq->napi is set.
 [[nodiscard]] bool napi_enabled(const Rules& rules, const Device& peer);
 
+/// The receive queue that merges frames from the sender's queue of this index; nullptr: none does.
+[[nodiscard]] VethRq* merging_queue(const Path& path, QueueId queue);
+
 }  // namespace vethd

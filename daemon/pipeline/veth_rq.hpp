@@ -8,6 +8,7 @@
 #include "daemon/pipeline/napi.hpp"
 #include "daemon/pipeline/ptr_ring.hpp"
 #include "daemon/pipeline/rules.hpp"
+#include "daemon/pipeline/send_end.hpp"
 #include "daemon/stats/counters.hpp"
 
 namespace vethd {
@@ -72,6 +73,11 @@ class VethRq final : public Napi {
   [[nodiscard]] const RqCounters& counters() const { return counters_; }
   [[nodiscard]] QueueId queue() const { return queue_; }
 
+  /// Of the frames that have arrived at the sender's queue of this index, how many are sent on now.
+  std::size_t batch(const FrameList& waiting, std::size_t most) {
+    return send_end_.batch(waiting, most, arena_);
+  }
+
  private:
   [[nodiscard]] bool has_gro() const;
   [[nodiscard]] bool keeps_over_polls() const;
@@ -85,6 +91,7 @@ class VethRq final : public Napi {
   Path& path_;
   QueueId queue_;
   const Arena& arena_;
+  SendEnd send_end_;
   PtrRing ring_;
   std::atomic<bool> rx_notify_masked_{false};
   bool tx_stopped_ = false;

@@ -136,8 +136,10 @@ void Worker::take_handover() {
 void Worker::receive() {
   std::vector<Endpoint*>& ready = io_.ready();
   for (Endpoint* source : ready) {
-    source->receive(received_, kReceiveBatch);
     Path& path = *paths_[source->path().value];
+    const std::size_t batch = batch_of(path, *source);
+    if (batch == 0) continue;  // the sender goes on
+    source->receive(received_, batch);
     if (path.dev.mute_checksums)
       received_.for_each([this](Frame& frame) { mark_unfinished_checksum(frame, pool_.arena()); });
     forward_batch(path, *source);
@@ -147,6 +149,12 @@ void Worker::receive() {
     return !source->has_arrivals() ||
            std::ranges::find(stopped_queues_, source) != stopped_queues_.end();
   });
+}
+
+std::size_t Worker::batch_of(const Path& path, Endpoint& source) {
+  if (path.rq.empty() || path.softnet->machine().inline_arrival) return kReceiveBatch;
+  VethRq* const rq = merging_queue(path, source.queue());
+  return rq == nullptr ? kReceiveBatch : rq->batch(source.arrived(), kReceiveBatch);
 }
 
 void Worker::forward_batch(Path& path, Endpoint& source) {

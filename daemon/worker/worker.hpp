@@ -76,6 +76,8 @@ class Worker final : private Outside {
   void park();
   void settle();
 
+  /// How many frames of a source go on now; 0: it is looked at once more.
+  [[nodiscard]] static std::size_t batch_of(const Path& path, Endpoint& source);
   void forward_batch(Path& path, Endpoint& source);
   void stop_queue(Endpoint& source, Frame& frame);
   static void count_ended(const Frame& frame, Counters& counters);
