@@ -193,12 +193,13 @@ struct Xdp {
 struct End {
   Driver driver = Driver::tap;
   NetnsRef netns;
-  std::string ifname;               // 1..15 characters; on an AF_XDP end of a device that exists
-  std::optional<MacAddress> mac;    // left out: the kernel's random choice; of a TAP
-  std::uint32_t mtu = 1500;         // 68..65521; of a TAP: an AF_XDP end has its device's
-  std::vector<Address> addresses;   // of a TAP
-  std::uint32_t queues = 1;         // 1..256; of a device those that get a socket
-  std::vector<CpuId> rps_cpus;      // emulated CPUs that RPS may choose, ascending; empty: off
+  std::string ifname;              // 1..15 characters; on an AF_XDP end of a device that exists
+  std::optional<MacAddress> mac;   // left out: the kernel's random choice; of a TAP
+  std::uint32_t mtu = 1500;        // 68..65521; of a TAP: an AF_XDP end has its device's
+  std::vector<Address> addresses;  // of a TAP
+  std::uint32_t queues = 1;        // 1..256; of a device those that get a socket
+  // Emulated CPUs that RPS may choose, ascending: of all rx queues, or of each; empty: off.
+  std::vector<std::vector<CpuId>> rps_cpus;
   std::uint32_t rps_flow_cnt = 0;   // RFS flows per rx queue, a power of two; 0: off
   std::uint32_t txqueuelen = 1000;  // frames in the TAP's transmit ring
   // As ethtool -K names them.

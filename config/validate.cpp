@@ -154,7 +154,11 @@ void check_end(const End& end, const Daemon& daemon, Diagnostics& out) {
                         kMinIpv6Mtu),
             Note{end.written.at("mtu"), "mtu is here"});
   }
-  check_cpus(end.rps_cpus, "rps_cpus", end.written, daemon, out);
+  for (const auto& cpus : end.rps_cpus) check_cpus(cpus, "rps_cpus", end.written, daemon, out);
+  if (const std::size_t lists = end.rps_cpus.size(); lists > 1 && lists != end.queues)
+    out.add(end.written.at("rps_cpus"),
+            fmt::format("rps_cpus has {} lists for {} queues", lists, end.queues),
+            "write a list for each queue, or one for all");
   if (std::uint64_t{end.rps_flow_cnt} * end.queues > kMaxFlowEntries)
     out.add(end.written.at("rps_flow_cnt"),
             fmt::format("rps_flow_cnt = {} for each of {} queues", end.rps_flow_cnt, end.queues),

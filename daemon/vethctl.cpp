@@ -245,7 +245,9 @@ int run(int argc, char** argv) {
   std::vector<std::string> settings;
   set->add_option("pair", pair, "its name")->required()->type_name("PAIR");
   set->add_option("end", end, "which end")->required()->type_name("a|b");
-  set->add_option("settings", settings, "rps_cpus=0,1 (or rps_cpus= for none), rps_flow_cnt=4096")
+  set->add_option("settings", settings,
+                  "rps_cpus=0,1 (or rps_cpus= for none), rx-1/rps_cpus=0 of one receive queue, "
+                  "rps_flow_cnt=4096")
       ->required()
       ->type_name("KEY=VALUE");
   set->callback([&] {

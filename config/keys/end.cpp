@@ -200,9 +200,11 @@ const std::array kCommonAndTapKeys = {
               .example = "[0]",
               .min = 0,
               .max = kMaxWorkers - 1,
-              .rule = "write emulated CPUs from 0 to workers - 1, each once",
-              .help = "CPUs that RPS may choose for frames to this end; empty: off"},
-             cpu_mask<&End::rps_cpus>},
+              .rule = "write emulated CPUs from 0 to workers - 1, each once, or such a list for "
+                      "each queue",
+              .help = "CPUs that RPS may choose for frames to this end, or `[[0], [1]]` for those "
+                      "of each receive queue; empty: off"},
+             cpu_masks<&End::rps_cpus>},
     Key<End>{{.name = "rps_flow_cnt",
               .unit = "flows",
               .standard = "0",

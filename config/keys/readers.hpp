@@ -78,14 +78,10 @@ inline std::uint32_t element(std::int64_t number, std::uint32_t) {
 }
 inline CpuId element(std::int64_t number, CpuId) { return {static_cast<std::uint32_t>(number)}; }
 
-template <auto Member, class Section>
-void cpu_list(const Given& given, Section& to) {
-  const Array* array = array_of(given);
-  if (array == nullptr) return;
-  auto& list = to.*Member;
-  using Element = typename std::remove_reference_t<decltype(list)>::value_type;
-  list.clear();
-  for (const Value& value : *array) {
+template <class Element>
+std::vector<Element> cpus_of(const Given& given, const Array& array) {
+  std::vector<Element> list;
+  for (const Value& value : array) {
     const auto number = integer_of(given, value);
     if (!number) continue;
     const Element cpu = element(*number, Element{});
@@ -95,6 +91,14 @@ void cpu_list(const Given& given, Section& to) {
     }
     list.push_back(cpu);
   }
+  return list;
+}
+
+template <auto Member, class Section>
+void cpu_list(const Given& given, Section& to) {
+  auto& list = to.*Member;
+  using Element = typename std::remove_reference_t<decltype(list)>::value_type;
+  if (const Array* array = array_of(given)) list = cpus_of<Element>(given, *array);
 }
 
 /// The same in ascending order: a mask in the kernel.
@@ -102,6 +106,31 @@ template <auto Member, class Section>
 void cpu_mask(const Given& given, Section& to) {
   cpu_list<Member>(given, to);
   std::ranges::sort(to.*Member);
+}
+
+/// One mask, or a list of masks; an empty one is no mask.
+template <auto Member, class Section>
+void cpu_masks(const Given& given, Section& to) {
+  const Array* const array = array_of(given);
+  if (array == nullptr) return;
+  auto& masks = to.*Member;
+  masks.clear();
+  const auto add = [&](const Array& cpus) {
+    masks.push_back(cpus_of<CpuId>(given, cpus));
+    std::ranges::sort(masks.back());
+  };
+  const bool nested = std::ranges::any_of(
+      *array, [](const Value& value) { return std::holds_alternative<Array>(value.data); });
+  if (!nested) {
+    if (!array->empty()) add(*array);
+    return;
+  }
+  for (const Value& value : *array) {
+    if (const auto* cpus = std::get_if<Array>(&value.data))
+      add(*cpus);
+    else
+      given.refuse(value, fmt::format("{} has CPUs beside lists of CPUs", given.key.name));
+  }
 }
 
 template <auto Member, class Section>

@@ -107,21 +107,20 @@ void Settings::set(const Request& request, const Reply& reply) {
   if (*request.end != "a" && *request.end != "b")
     return reply(unknown("end", *request.end, {"a", "b"}));
   const Side side = *request.end == "a" ? Side::a : Side::b;
-  const auto table = end_table();
-  const auto entry = std::ranges::find(table, *request.name, &EndEntry::name);
-  if (entry == table.end()) {
+  config::End end = pair->end(side).config;
+  const auto key = find_end_key(*request.name, end);
+  if (!key) {
     std::vector<std::string_view> names;
-    for (const EndEntry& known : table) names.push_back(known.name);
+    for (const EndEntry& known : end_table()) names.push_back(known.name);
     return reply(unknown("key", *request.name, names));
   }
-  config::End end = pair->end(side).config;
   const auto cpus = static_cast<std::uint32_t>(workers_.size());
-  if (const auto written = entry->write(end, *request.value, cpus); !written)
+  if (const auto written = key->entry->write(end, key->queue, *request.value, cpus); !written)
     return reply(refuse("setting " + *request.name + " of " + *request.pair + " " + *request.end,
                         written.error()));
   json::object answer{{"pair", *request.pair},
                       {"end", *request.end},
-                      {"values", json::object{{*request.name, entry->read(end)}}}};
+                      {"values", json::object{{*request.name, key->entry->read(end, key->queue)}}}};
   pairs_.change(*pair, side, std::move(end),
                 [reply, answer = std::move(answer)] { reply(answer); });
 }

@@ -1,7 +1,9 @@
 // What the emulated rules need to know of one end of a pair.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "daemon/core/ids.hpp"
@@ -41,7 +43,8 @@ struct Device {
   bool plain_frames = false;    // no super-frames, no unfinished checksums
   bool mute_checksums = false;  // gives unfinished ones without a word: a device in software
 
-  std::vector<CpuId> rps_cpus;     // ascending, as rps_cpus keeps them; empty: no map
+  // One map for all rx queues, or one for each; ascending, as rps_cpus keeps them. Empty: no map.
+  std::vector<std::vector<CpuId>> rps_cpus;
   std::uint32_t rps_flow_cnt = 0;  // per rx queue, a power of two; 0: no flow table
 
   // What each frame sent here carries besides its bytes, in place of what a TAP cannot tell.
@@ -50,6 +53,11 @@ struct Device {
   std::uint32_t classid = 0;
 
   [[nodiscard]] bool has_rps_map() const { return !rps_cpus.empty(); }
+  /// Shape  rxq: below real_num_rx_queues. Empty: that queue has none.
+  [[nodiscard]] std::span<const CpuId> rps_map(std::size_t rxq) const {
+    if (rps_cpus.empty()) return {};
+    return rps_cpus.size() == 1 ? rps_cpus.front() : rps_cpus[rxq];
+  }
   friend bool operator==(const Device&, const Device&) = default;
 };
 

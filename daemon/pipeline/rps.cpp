@@ -1,5 +1,7 @@
 #include "daemon/pipeline/rps.hpp"
 
+#include <span>
+
 #include "daemon/core/panic.hpp"
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/flow.hpp"
@@ -43,6 +45,8 @@ RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
   const Machine& machine = path.softnet->machine();
   const std::uint32_t rxq = rx_queue_of(machine.rules, peer, frame.meta.queue_mapping);
   if (rxq >= peer.real_num_rx_queues) return {};
+  const std::span<const CpuId> map = peer.rps_map(rxq);
+  if (map.empty() && path.rps_flow_tables.empty()) return {};
   const std::uint32_t hash = hash_of(machine, frame, data);
   if (const SockFlowTable* const sockets = path.softnet->sock_flow_table();
       sockets != nullptr && !path.rps_flow_tables.empty()) {
@@ -50,9 +54,8 @@ RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data) {
         steer_flow(*sockets, path.rps_flow_tables[rxq], machine, hash, peer_of(entry_of(path.id)));
     if (choice.cpu) return choice;
   }
-  if (!peer.has_rps_map()) return {};
-  const auto len = static_cast<std::uint32_t>(peer.rps_cpus.size());
-  return {.cpu = peer.rps_cpus[reciprocal_scale(hash, len)]};
+  if (map.empty()) return {};
+  return {.cpu = map[reciprocal_scale(hash, static_cast<std::uint32_t>(map.size()))]};
 }
 
 void record_flow(const Path& path, SockFlowTable& sockets, Frame& frame, const std::byte* data) {

@@ -25,11 +25,10 @@ struct RpsChoice {
   return tx_queue - 1;
 }
 
-/// The CPU that RFS wants for this flow, or else the one the receiver's rps_cpus map names.
+/// The CPU that RFS wants for this flow, or else one of those that rps_cpus of its rx queue names.
 ///
-/// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). Every rx queue of a device has the same
-///           map here, so that of rx_queue_of() counts only which queue's flow table is meant, and
-///           whether there is such a queue.
+/// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). The queue is that of rx_queue_of(); where
+///           the receiver has none of that number, the frame stays.
 RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data);
 
 /// Whether get_rps_cpu() can choose any CPU; if not, no hash is computed.

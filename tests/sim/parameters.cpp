@@ -13,6 +13,14 @@ std::vector<CpuId> draw_rps_cpus(Random& random, std::uint32_t workers) {
   return cpus;
 }
 
+std::vector<std::vector<CpuId>> draw_rps_maps(Random& random, std::uint32_t workers,
+                                              std::uint32_t queues) {
+  std::vector<std::vector<CpuId>> maps(random.percent(50) ? 1 : queues);
+  for (auto& map : maps) map = draw_rps_cpus(random, workers);
+  if (maps.size() == 1 && maps[0].empty()) maps.clear();
+  return maps;
+}
+
 /// A kernel that never was: each rule that of any. No stage knows versions, so whatever
 /// comes together must hold; some ends are only met so, as a ring that fills up under ksoftirqd
 /// while a qdisc is stopped.
@@ -65,13 +73,15 @@ void put_under_pressure(Random& random, Parameters& drawn) {
   }
   for (auto& pair : drawn.pairs) {
     pair.machine = 0;
-    for (Device& end : pair.ends) {
+    for (int side = 0; side < 2; ++side) {
+      Device& end = pair.ends[side];
       end.running = true;
       end.gro = true;
       end.tso = random.percent(20);
       end.has_qdisc = random.percent(70);
       end.rps_cpus = {};
-      if (random.percent(50)) end.rps_cpus = draw_rps_cpus(random, drawn.workers);
+      if (random.percent(50))
+        end.rps_cpus = draw_rps_maps(random, drawn.workers, pair.queues[side]);
     }
   }
 }
@@ -107,7 +117,6 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.mtu = random.one_of({kSmallMtu, kLargeMtu, kLargeMtu});
       end.running = random.percent(90);
       end.dev_addr = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(side + 1)}};
-      end.rps_cpus = draw_rps_cpus(random, drawn.workers);
       end.rps_flow_cnt = random.one_of({0U, 0U, 0U, 1U, 16U});
       end.gro = random.percent(50);
       end.tso = random.percent(50);
@@ -121,6 +130,7 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
       end.priority = random.below(2);
       end.classid = random.below(2);
       pair.queues[side] = 1 + random.below(3);
+      end.rps_cpus = draw_rps_maps(random, drawn.workers, pair.queues[side]);
       end.real_num_rx_queues = static_cast<std::uint16_t>(pair.queues[side]);
       pair.owner_only[side] = random.percent(25);
       end.plain_frames = pair.owner_only[side] && random.percent(70);

@@ -154,7 +154,8 @@ class Threads : public testing::TestWithParam<Setting> {
     end.gro = GetParam().gro;
     end.rx_udp_gro_forwarding = GetParam().gro;
     end.tso = !GetParam().gro;
-    for (std::uint32_t cpu = 0; cpu < workers_; ++cpu) end.rps_cpus.push_back({cpu});
+    end.rps_cpus.emplace_back();
+    for (std::uint32_t cpu = 0; cpu < workers_; ++cpu) end.rps_cpus[0].push_back({cpu});
     return ask([&](std::uint32_t cpu) {
       AddPair mail{.pair = {0}, .machine = {0}, .a = end, .b = end, .endpoints = {}};
       for (std::uint32_t path = 0; path < 2; ++path)

@@ -141,7 +141,7 @@ class SameChunk : public PlatformTest, public testing::WithParamInterface<Combin
       Device& device = side == Side::a ? mail.a : mail.b;
       device.running = true;
       device.plain_frames = end.nic.has_value();
-      if (GetParam().rps) device.rps_cpus = {{1}};
+      if (GetParam().rps) device.rps_cpus = {{CpuId{1}}};
       mail.endpoints.push_back({.fd = end.tap ? end.tap->queue(0) : -1,
                                 .path = path_from(kPair, side),
                                 .queue = {0},

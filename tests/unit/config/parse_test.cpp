@@ -145,8 +145,9 @@ TEST(Parse, ReadsEveryKeyOfAnEnd) {
   EXPECT_EQ(end.addresses[0].family, AF_INET);
   EXPECT_EQ(end.addresses[1].text, "fd00::1/64");
   EXPECT_EQ(end.queues, 3U);
-  EXPECT_EQ(end.rps_cpus, (std::vector<CpuId>{{1}, {3}}));  // ascending, as in the kernel's mask
-  EXPECT_EQ(end.rps_flow_cnt, 8U);                          // rounded up
+  EXPECT_EQ(end.rps_cpus, (std::vector<std::vector<CpuId>>{
+                              {CpuId{1}, CpuId{3}}}));  // ascending, as in the kernel's mask
+  EXPECT_EQ(end.rps_flow_cnt, 8U);                      // rounded up
   EXPECT_EQ(end.txqueuelen, 8192U);
   EXPECT_TRUE(end.gro);
   EXPECT_FALSE(end.tso);
@@ -410,6 +411,9 @@ TEST(Parse, RefusesWrongEndKeys) {
       {"queues = 0", "10", "not in 1..256", "at most 256 queues"},
       {"queues = 257", "10", "not in 1..256", "at most 256 queues"},
       {"rps_cpus = [256]", "13", "not in 0..255", "from 0 to workers - 1"},
+      {"rps_cpus = [[0], 1]", "18", "has CPUs beside lists of CPUs", "for each queue"},
+      {"rps_cpus = [[0], [1, 1]]", "22", "CPU 1 is listed twice", "each once"},
+      {"rps_cpus = [[[0]]]", "14", "rps_cpus cannot be a", "for each queue"},
       {"rps_cpus = [1, 1]", "16", "CPU 1 is listed twice", "each once"},
       {"rps_cpus = \"all\"", "12", "rps_cpus cannot be a string", "as in rps_cpus = [0]"},
       {"rps_flow_cnt = 262145", "16", "not in 0..262144", "rounded up to a power of two"},

@@ -185,6 +185,11 @@ TEST(Validate, WantsRpsCpusAmongTheWorkers) {
                     "t.toml:6:12: error: rps_cpus names emulated CPU 4 of 4 workers; write CPUs "
                     "from 0 to 3"));
   accepted("[daemon]\nworkers = 5\n" + with_end_a("rps_cpus = [0, 4]"));
+  EXPECT_TRUE(shows(refused(with_end_a("queues = 2\nrps_cpus = [[0], [4]]")),
+                    "rps_cpus names emulated CPU 4 of 4 workers"));
+  EXPECT_TRUE(shows(refused(with_end_a("queues = 3\nrps_cpus = [[0], [1]]")),
+                    "rps_cpus has 2 lists for 3 queues"));
+  accepted(with_end_a("queues = 3\nrps_cpus = [[0], [], [1, 2]]"));
 }
 
 TEST(Validate, WantsFlowLimitCpusAmongTheWorkers) {

@@ -182,23 +182,42 @@ TEST(Sysctl, FollowsTheVersionWhereKernelsDiffer) {
 }
 
 /// What is refused; empty: taken.
-std::string set(config::End& end, std::string_view key, std::string_view value) {
-  for (const EndEntry& entry : end_table()) {
-    if (entry.name != key) continue;
-    const auto written = entry.write(end, value, 4);
-    return written ? "" : written.error().text();
-  }
-  return "no such key";
+std::string set(config::End& end, std::string_view name, std::string_view value) {
+  const auto key = find_end_key(name, end);
+  if (!key) return "no such key";
+  const auto written = key->entry->write(end, key->queue, value, 4);
+  return written ? "" : written.error().text();
+}
+std::string get(const config::End& end, std::string_view name) {
+  const auto key = find_end_key(name, end);
+  return key ? key->entry->read(end, key->queue) : "no such key";
+}
+using Masks = std::vector<std::vector<CpuId>>;
+
+TEST(EndTable, SetsRpsOfOneReceiveQueue) {
+  config::End end;
+  end.queues = 3;
+  EXPECT_EQ(set(end, "rx-1/rps_cpus", "2"), "");
+  EXPECT_EQ(end.rps_cpus, (Masks{{}, cpus({2}), {}}));
+  EXPECT_EQ(set(end, "rps_cpus", "0,1"), "");
+  EXPECT_EQ(end.rps_cpus, Masks{cpus({0, 1})}) << "all of them";
+  EXPECT_EQ(set(end, "rx-2/rps_cpus", ""), "");
+  EXPECT_EQ(end.rps_cpus, (Masks{cpus({0, 1}), cpus({0, 1}), {}}));
+  EXPECT_EQ(get(end, "rx-0/rps_cpus"), "0,1");
+  EXPECT_EQ(get(end, "rx-2/rps_cpus"), "");
+  for (const char* unknown : {"rx-3/rps_cpus", "rx--1/rps_cpus", "rx-/rps_cpus", "rx-1/", "rx-1",
+                              "tx-0/rps_cpus", "rx-1/rps_flow_cnt"})
+    EXPECT_EQ(set(end, unknown, "0"), "no such key") << unknown;
 }
 
 TEST(EndTable, SetsRpsOfAnEnd) {
   config::End end;
   EXPECT_EQ(set(end, "rps_cpus", "3,0,3"), "");
-  EXPECT_EQ(end.rps_cpus, cpus({0, 3}));  // a mask: ascending, each once
-  EXPECT_EQ(end_table().front().read(end), "0,3");
+  EXPECT_EQ(end.rps_cpus, Masks{cpus({0, 3})});  // a mask: ascending, each once
+  EXPECT_EQ(get(end, "rps_cpus"), "0,3");
   for (const char* wrong : {"4", "-1", "0,", ",0", "0,,1", "a", "0 1"}) {
     EXPECT_NE(set(end, "rps_cpus", wrong).find("CPUs from 0 to 3"), std::string::npos) << wrong;
-    EXPECT_EQ(end.rps_cpus, cpus({0, 3})) << "as it was";
+    EXPECT_EQ(end.rps_cpus, Masks{cpus({0, 3})}) << "as it was";
   }
   EXPECT_EQ(set(end, "rps_cpus", ""), "");
   EXPECT_TRUE(end.rps_cpus.empty());

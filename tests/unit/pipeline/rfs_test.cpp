@@ -38,13 +38,13 @@ class Rfs : public test::Softnet {
 
 TEST_F(Rfs, LeavesAnUnknownFlowToTheMap) {
   EXPECT_EQ(choose().cpu, std::nullopt);
-  path_.peer.rps_cpus = {kThere};
+  path_.peer.rps_cpus = {{kThere}};
   EXPECT_EQ(choose().cpu, kThere);
   EXPECT_EQ(choose().flow, nullptr) << "the map's choice is not written down";
 }
 
 TEST_F(Rfs, FollowsTheApplicationRatherThanTheMap) {
-  path_.peer.rps_cpus = {kHere};
+  path_.peer.rps_cpus = {{kHere}};
   runs_on(kThere);
   const RpsChoice choice = choose();
   EXPECT_EQ(choice.cpu, kThere);

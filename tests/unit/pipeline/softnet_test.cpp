@@ -337,7 +337,7 @@ TEST_F(VethXmit, DropsWhatTheBacklogRefuses) {
 
 TEST_F(VethXmit, HandsOverToTheCpuOfTheReceiversMap) {
   build({});
-  path_.peer.rps_cpus = {kThere};
+  path_.peer.rps_cpus = {{kThere}};
   EXPECT_EQ(xmit(60), Xmit::queued);
   EXPECT_EQ(on_their_way_.size(), 1U);
 }

@@ -137,7 +137,7 @@ TEST_F(Rps, WithoutAMapStaysAndComputesNoHash) {
 }
 
 TEST_F(Rps, ScalesTheHashOverTheMap) {
-  peer_.rps_cpus = {{1}, {3}, {5}};
+  peer_.rps_cpus = {{CpuId{1}, CpuId{3}, CpuId{5}}};
   for (const auto& [hash, cpu] : {std::pair{1U, 1U},
                                   {0x55555555U, 1U},
                                   {0x55555556U, 3U},
@@ -150,19 +150,33 @@ TEST_F(Rps, ScalesTheHashOverTheMap) {
 }
 
 TEST_F(Rps, KeepsTheHashOnTheFrame) {
-  peer_.rps_cpus = {{0}, {1}};
+  peer_.rps_cpus = {{CpuId{0}, CpuId{1}}};
   const auto first = choose(frame_);
   EXPECT_NE(frame_.meta.hash, 0U);
   EXPECT_EQ(choose(frame_), first);
 }
 
 TEST_F(Rps, StaysWhenTheReceiverHasNoSuchQueue) {
-  peer_.rps_cpus = {{1}};
+  peer_.rps_cpus = {{CpuId{1}}};
   peer_.real_num_rx_queues = 2;
   frame_.meta.queue_mapping = 2;  // recorded: the receiver's queue 1
   EXPECT_EQ(choose(frame_), CpuId{1});
   frame_.meta.queue_mapping = 3;
   EXPECT_EQ(choose(frame_), std::nullopt);
+}
+
+TEST_F(Rps, GoesByTheMapOfTheReceiversQueue) {
+  peer_.rps_cpus = {{CpuId{1}}, {}, {CpuId{5}}};
+  peer_.real_num_rx_queues = 3;
+  for (const auto& [mapping, cpu] : {std::pair<std::uint16_t, std::optional<CpuId>>{0, CpuId{1}},
+                                     {1, CpuId{1}},
+                                     {2, std::nullopt},
+                                     {3, CpuId{5}}}) {
+    Frame frame = frame_of(kEthHeaderBytes);
+    frame.meta.queue_mapping = mapping;
+    EXPECT_EQ(choose(frame), cpu) << mapping;
+    EXPECT_EQ(frame.meta.hash != 0, cpu.has_value()) << "a queue without a map needs no hash";
+  }
 }
 
 // veth_xmit() of 5.4: skb_record_rx_queue(), while the receiver has a program.

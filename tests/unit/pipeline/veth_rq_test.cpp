@@ -99,7 +99,7 @@ TEST_F(Rq, StaysScheduledAndMaskedAfterExactlyItsWeight) {
 
 TEST_F(Rq, PollsAgainWhenAFrameCameAfterTheLastLookIntoTheRing) {
   begin();
-  path_.peer.rps_cpus = {kThere};
+  path_.peer.rps_cpus = {{kThere}};
   send(flow(1000));  // GRO holds it until the poll completes
   while_handing_over = [this] {
     ASSERT_TRUE(rq().put(frame_of(ack())));
@@ -182,7 +182,7 @@ TEST_F(Rq, CountsFramesOfTheRingWithoutTheirEthernetHeaders) {
 TEST_F(Rq, SendsFramesToTheBacklogThatRpsChoosesAndDropsWhatThatRefuses) {
   Softnet::build({.netdev_max_backlog = 4});
   path_.rq.push_back(std::make_unique<VethRq>(path_, kRules618, QueueId{0}, memory_.arena()));
-  path_.peer.rps_cpus = {kThere};
+  path_.peer.rps_cpus = {{kThere}};
   for (int i = 0; i < 10; ++i) send(ack());
   run(here());
   EXPECT_EQ(on_their_way_.size(), 5U);
@@ -196,7 +196,7 @@ TEST_F(Rq, SendsFramesToTheBacklogThatRpsChoosesAndDropsWhatThatRefuses) {
 TEST_F(Rq, NeedsAnotherSoftirqForItsOwnCpusBacklogUpTo61) {
   for (const Rules* rules : {&kRules61, &kRules612, &kRules618}) {
     begin(*rules);
-    path_.peer.rps_cpus = {kHere};
+    path_.peer.rps_cpus = {{kHere}};
     for (int i = 0; i < 10; ++i) send(ack());
     here().do_softirq(context_);
     EXPECT_EQ(take_delivered().size(), 10U);
