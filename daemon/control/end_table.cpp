@@ -53,6 +53,7 @@ Result<void> write_rps_cpus(config::End& end, std::optional<std::uint32_t> queue
   if (end.rps_cpus.size() != end.queues)
     end.rps_cpus.resize(end.queues, end.rps_cpus.empty() ? std::vector<CpuId>{} : end.rps_cpus[0]);
   end.rps_cpus[*queue] = std::move(list);
+  if (std::ranges::all_of(end.rps_cpus, &std::vector<CpuId>::empty)) end.rps_cpus.clear();
   return {};
 }
 

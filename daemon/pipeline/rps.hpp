@@ -27,7 +27,8 @@ struct RpsChoice {
 
 /// The CPU that RFS wants for this flow, or else one of those that rps_cpus of its rx queue names.
 ///
-/// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). The queue is that of rx_queue_of(); where
+/// Emulates  net/core/dev.c: get_rps_cpu(), set_rps_cpu(). The queue is that of rx_queue_of();
+/// where
 ///           the receiver has none of that number, the frame stays.
 RpsChoice get_rps_cpu(Path& path, Frame& frame, const std::byte* data);
 

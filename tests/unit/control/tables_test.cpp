@@ -205,6 +205,9 @@ TEST(EndTable, SetsRpsOfOneReceiveQueue) {
   EXPECT_EQ(end.rps_cpus, (Masks{cpus({0, 1}), cpus({0, 1}), {}}));
   EXPECT_EQ(get(end, "rx-0/rps_cpus"), "0,1");
   EXPECT_EQ(get(end, "rx-2/rps_cpus"), "");
+  EXPECT_EQ(set(end, "rx-0/rps_cpus", ""), "");
+  EXPECT_EQ(set(end, "rx-1/rps_cpus", ""), "");
+  EXPECT_TRUE(end.rps_cpus.empty()) << "no queue has one: no RPS";
   for (const char* unknown : {"rx-3/rps_cpus", "rx--1/rps_cpus", "rx-/rps_cpus", "rx-1/", "rx-1",
                               "tx-0/rps_cpus", "rx-1/rps_flow_cnt"})
     EXPECT_EQ(set(end, unknown, "0"), "no such key") << unknown;
