@@ -53,10 +53,10 @@ Rules draw_rules(Random& random) {
 /// queues on one CPU, each softirq cut short, and a ksoftirqd that keeps others from polling.
 void put_under_pressure(Random& random, Parameters& drawn) {
   drawn.workers = 1 + random.below(2);
-  drawn.chunks_per_worker = 600;
+  drawn.chunks_per_worker = 1200;
   drawn.slow_percent = 60;
-  drawn.send_percent = 80;
-  drawn.burst_packets = 150;
+  drawn.send_percent = 100;
+  drawn.burst_packets = 300;
   drawn.stall_percent = 0;
   drawn.change_percent = random.one_of({2U, 10U});
   drawn.troubles.reads_per_wait = 64;
@@ -145,7 +145,7 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
   drawn.burst_packets = random.one_of({1U, 20U, 150U});
   drawn.stall_percent = random.one_of({0U, 1U, 5U});
   drawn.change_percent = random.one_of({0U, 2U, 10U});
-  if (random.percent(15)) put_under_pressure(random, drawn);
+  if (random.percent(20)) put_under_pressure(random, drawn);
   return drawn;
 }
 
