@@ -143,7 +143,7 @@ Report Observer::describe() const {
     PairReport& out = report.pairs.emplace_back();
     out.name = pair->name;
     out.machine = config_.machines[pair->machine.value].name;
-    out.carrier = pair->carrier;
+    out.carrier = pair->carrier();
     out.coalesce = name_of(pair->coalesce);
     out.a = describe_end(pair->end(Side::a));
     out.b = describe_end(pair->end(Side::b));

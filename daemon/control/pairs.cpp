@@ -253,7 +253,7 @@ void Pairs::bring_up(VethPair& pair) {
 void Pairs::finish_when_running(VethPair& pair) {
   // Carrier alone is not enough: until the kernel's link watch has seen it, the stack drops what
   // it should send. Before Linux 6.13 looking at the device does not wait for the link watch.
-  if (!pair.opened || !pair.carrier) return;
+  if (!pair.opened || !pair.carrier()) return;
   for (const Side side : kSides) {
     const auto link = look(pair, side);
     if (!link || !link->running) return;
@@ -388,13 +388,16 @@ void Pairs::change(VethPair& pair, Side side, config::End config, std::function<
 }
 
 void Pairs::set_carrier(VethPair& pair) {
-  const bool carrier = pair.end(Side::a).known_up && pair.end(Side::b).known_up;
-  if (carrier == pair.carrier) return;
-  for (const Side side : kSides)
-    if (auto& tap = pair.end(side).tap)
-      if (auto set = tap->set_carrier(carrier); !set)
-        return log::warn("pair {}: {}", pair.name, set.error().text());
-  pair.carrier = carrier;
+  for (const Side side : kSides) {
+    PairEnd& end = pair.end(side);
+    const bool carrier = pair.end(peer_of(side)).known_up;
+    if (!end.tap || carrier == end.carrier) continue;
+    if (auto set = end.tap->set_carrier(carrier); !set) {
+      log::warn("pair {}: {}", pair.name, set.error().text());
+      continue;
+    }
+    end.carrier = carrier;
+  }
 }
 
 void Pairs::check_programs() {

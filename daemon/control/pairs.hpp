@@ -40,6 +40,7 @@ struct PairEnd {
   LinkState link;                                  // as last seen
   Features features;                               // as last seen
   bool known_up = false;                           // all workers know that it is up
+  bool carrier = false;                            // of a TAP, as set: its peer is known to be up
   std::optional<XdpHook> xdp;                      // the configured program on what it receives
   bool steered = true;                             // of a nic: our program is on it, as last seen
   std::uint32_t program_max_mtu = 0;  // bytes; what the configured program asks of the other end
@@ -57,13 +58,14 @@ struct VethPair {
   config::Coalesce coalesce = config::Coalesce::automatic;
   PairEnd ends[2];     // by Side
   bool added = false;  // all workers know it
-  bool carrier = false;
   bool removing = false;
   std::function<void(Result<void>)> opened;  // of open(), until it is called
   Loop::WatchPtr deadline;                   // of open(), or until its sockets are gone
 
   [[nodiscard]] PairEnd& end(Side side) { return ends[index_of(side)]; }
   [[nodiscard]] const PairEnd& end(Side side) const { return ends[index_of(side)]; }
+  /// As both stacks see it.
+  [[nodiscard]] bool carrier() const { return ends[0].known_up && ends[1].known_up; }
 };
 
 /// Emulates  drivers/net/veth.c: veth_newlink(), veth_dellink(), veth_open(), veth_close(): a pair
@@ -136,7 +138,9 @@ class Pairs {
   /// Tells the workers what has changed, then the carrier; nobody is told anything before all
   /// workers know the pair.
   void refresh(VethPair& pair, Side side, const LinkState& link);
-  void set_carrier(VethPair& pair);
+  /// An end has carrier while its peer is up, and so already before it is up itself: what is sent
+  /// the moment `ip link set up` returns must find it. A device that is down shows none.
+  static void set_carrier(VethPair& pair);
   /// Sees what no link event tells: BPF links that others make or break.
   void check_programs();
   void remove(VethPair& pair, const std::string& why);
