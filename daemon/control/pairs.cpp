@@ -74,6 +74,7 @@ Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns
       group_(link_group()),
       rules_(std::move(rules)) {
   workers_.on_notice([this](const FailureNotice& notice) { on_notice(notice); });
+  workers_.on_look_again([this](LookAgain question) { on_look_again(question); });
   check_programs();
 }
 
@@ -208,7 +209,8 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
                      .machine = pair.machine,
                      .a = device_of(pair, Side::a),
                      .b = device_of(pair, Side::b),
-                     .endpoints = {}};
+                     .endpoints = {},
+                     .can_ask = true};
         for (const Side side : kSides) {
           PairEnd& end = pair.end(side);
           for (std::uint32_t i = 0; i < end.config.queues; ++i) {
@@ -435,6 +437,16 @@ void Pairs::on_notice(const FailureNotice& notice) {
   PairEnd& end = pair.end(entry_of(notice.failure.path));
   const Error error{.code = notice.failure.error, .doing = "read " + subject(end), .hint = {}};
   remove(pair, error.text());
+}
+
+void Pairs::on_look_again(LookAgain question) {
+  const PairId id = pair_of(question.path);
+  const Side from = entry_of(question.path);
+  if (pairs_[id.value] == nullptr || pairs_[id.value]->removing) return;
+  VethPair& pair = *pairs_[id.value];
+  for (const Side side : kSides)
+    if (const auto link = look(pair, side)) refresh(pair, side, *link);
+  workers_.tell(Looked{.pair = id, .side = from}, [](const auto&) {});
 }
 
 void Pairs::remove(VethPair& pair, const std::string& why) {

@@ -133,6 +133,7 @@ class Pairs {
   void on_link(HeldNetns& netns, const LinkEvent& event);
   void on_orphan(const HeldNetns& netns);
   void on_notice(const FailureNotice& notice);
+  void on_look_again(LookAgain question);
   void follow(VethPair& pair, Side side);
   void move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns, const LinkState& link);
   /// Tells the workers what has changed, then the carrier; nobody is told anything before all

@@ -91,6 +91,12 @@ void WorkerSet::notice(FailureNotice notice) {
   });
 }
 
+void WorkerSet::look_again(LookAgain question) {
+  loop_.post([this, question] {
+    if (on_look_again_) on_look_again_(question);
+  });
+}
+
 void WorkerSet::take(MailAnswer answer) {
   invariant(answer.serial == serial_, "a worker answers what it was asked last");
   answers_[answer.worker.value] = std::move(answer);

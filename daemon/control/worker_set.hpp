@@ -18,13 +18,16 @@ namespace vethd {
 /// One question at a time goes to every worker; the next when all have answered. So a snapshot
 /// never meets a pair half added, and no mailbox ever holds more than one mail.
 ///
-/// Threads  the loop's; answer() and notice() are called by workers and go through the loop.
+/// Threads  the loop's; answer(), notice() and look_again() are called by workers and go through
+/// the
+///          loop.
 class WorkerSet final : public Control {
  public:
   using What = decltype(Mail::what);
   using MailFor = std::function<What(CpuId)>;
   using Done = std::function<void(std::vector<MailAnswer>)>;  // by CpuId
   using OnNotice = std::function<void(const FailureNotice&)>;
+  using OnLookAgain = std::function<void(LookAgain)>;
 
   /// One worker: what it runs, how it is woken, and the CPU it is pinned to, if any.
   struct Member {
@@ -38,6 +41,7 @@ class WorkerSet final : public Control {
   ~WorkerSet() override;
 
   void on_notice(OnNotice handler) { on_notice_ = std::move(handler); }
+  void on_look_again(OnLookAgain handler) { on_look_again_ = std::move(handler); }
 
   /// Starts the threads. done is called when all run, or with the first reason why one does not.
   Result<void> start(std::vector<Member> members, std::function<void(Result<void>)> done);
@@ -53,6 +57,7 @@ class WorkerSet final : public Control {
 
   void answer(MailAnswer answer) override;
   void notice(FailureNotice notice) override;
+  void look_again(LookAgain question) override;
 
  private:
   struct Question {
@@ -70,6 +75,7 @@ class WorkerSet final : public Control {
   std::size_t answers_missing_ = 0;
   std::uint64_t serial_ = 0;
   OnNotice on_notice_;
+  OnLookAgain on_look_again_;
 };
 
 /// The first failure among the answers.

@@ -28,6 +28,7 @@ class FrameList {
   FrameList& operator=(const FrameList&) = delete;
   ~FrameList() = default;
 
+  [[nodiscard]] Holder holder() const { return holder_; }
   [[nodiscard]] bool empty() const { return head_ == nullptr; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] const Frame* front() const { return head_; }

@@ -17,8 +17,10 @@ class SoftnetData;
 /// Sender, receiver, machine, ledger.
 struct Path {
   PathId id;
-  Device dev;                      // where the frame was sent
-  Device peer;                     // where it will be received
+  Device dev;   // where the frame was sent
+  Device peer;  // where it will be received
+  // Whoever sends can wait until control has looked at the devices again: Xmit::unsure.
+  bool can_ask = false;
   SoftnetData* softnet = nullptr;  // of the pair's machine, on this worker's CPU
   Counters counters;
   // The receiver's queues, by index; nullptr: another worker's, whose sender's queue it reads.

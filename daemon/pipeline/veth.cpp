@@ -38,28 +38,35 @@ struct Crossing {
   bool marks;
 };
 
+enum class Forward : std::uint8_t {
+  passes,
+  dropped,  // and counted
+  unsure    // uncounted: Xmit::unsure
+};
+
 /// Emulates  net/core/dev.c: ____dev_forward_skb(): the tests.
-inline bool is_forwardable(Path& path, const Frame& frame) {
+inline Forward is_forwardable(Path& path, const Frame& frame) {
   if (!path.peer.running) {
     ++path.counters.drop_receiver_down;
-    return false;
+    return Forward::dropped;
   }
   if (!is_skb_forwardable(path.peer, frame)) {
+    if (path.can_ask) return Forward::unsure;
     ++path.counters.drop_not_forwardable;
-    return false;
+    return Forward::dropped;
   }
-  return true;
+  return Forward::passes;
 }
 
-/// From the sending device to the receiving one, up to the choice of a queue. False: dropped, and
-/// counted.
+/// From the sending device to the receiving one, up to the choice of a queue. May be called again
+/// for a frame of which it was unsure.
 ///
 /// Emulates  net/core/dev.c: __dev_forward_skb().
-inline bool dev_forward_skb(Path& path, const Crossing& crossing, Frame& frame,
-                            const std::byte* data) {
+inline Forward dev_forward_skb(Path& path, const Crossing& crossing, Frame& frame,
+                               const std::byte* data) {
   if (frame.len < kEthHeaderBytes) {
     ++path.counters.drop_length;
-    return false;
+    return Forward::dropped;
   }
   if (crossing.records_flows) sock_rps_record_flow(path, frame, data);
   if (crossing.marks) {
@@ -67,11 +74,11 @@ inline bool dev_forward_skb(Path& path, const Crossing& crossing, Frame& frame,
     frame.meta.priority = path.dev.priority;
     frame.meta.classid = path.dev.classid;
   }
-  if (!is_forwardable(path, frame)) return false;
+  if (const Forward tests = is_forwardable(path, frame); tests != Forward::passes) return tests;
   scrub(crossing.rules, path, frame.meta);
   eth_type_trans(crossing.rules, frame, data, path.peer);
   skb_postpull_rcsum(frame.meta);
-  return true;
+  return Forward::passes;
 }
 
 /// Where RPS says, or on this CPU.
@@ -143,10 +150,12 @@ Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside
     return Xmit::busy;
   }
 
+  const Forward forward = dev_forward_skb(path, crossing, frame, data);
+  if (forward == Forward::unsure) return Xmit::unsure;
   ++path.counters.rx_frames;
   path.counters.rx_bytes += frame.len;
   const bool taken =
-      dev_forward_skb(path, crossing, frame, data) &&
+      forward == Forward::passes &&
       (rq == nullptr ? netif_rx(path, frame, data, outside) : veth_xdp_rx(path, *rq, frame));
   if (rq != nullptr && (taken || rules.flushes_after_drop)) veth_xdp_flush(path, *rq);
   return taken ? Xmit::queued : Xmit::dropped;
@@ -160,23 +169,39 @@ void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& 
   const Crossing crossing(path);
   std::uint64_t bytes = 0;
   std::uint64_t dropped_bytes = 0;
-  path.counters.rx_frames += frames.size();
+  const Frame* unsure = nullptr;  // the first of those that stay
+  const std::size_t sent = frames.size();
   const auto drop = [&](Frame& frame) {
     dropped_bytes += frame.len;
     outside.release(frame);
   };
   frames.take_if(
       [&](Frame& frame) {
+        if (unsure != nullptr) return false;
+        const Forward forward = dev_forward_skb(path, crossing, frame, arena.bytes_of(frame));
+        if (forward == Forward::unsure) {
+          unsure = &frame;
+          return false;
+        }
         bytes += frame.len;
-        return !dev_forward_skb(path, crossing, frame, arena.bytes_of(frame));
+        return forward == Forward::dropped;
       },
       drop);
+  FrameList waiting(frames.holder());
+  while (unsure != nullptr && waiting.front() != unsure) {
+    Frame& last = *frames.back();
+    frames.remove(last);
+    waiting.push_front(last);
+  }
+  path.counters.rx_frames += sent - waiting.size();
   path.counters.rx_bytes += bytes;
-  if (frames.empty()) return;
-  path.counters.netif_rx_frames += path.softnet->enqueue_to_backlog(frames);
-  path.counters.drop_cpu_backlog += frames.size();
-  frames.drain(drop);
-  path.counters.netif_rx_bytes += bytes - dropped_bytes;
+  if (!frames.empty()) {
+    path.counters.netif_rx_frames += path.softnet->enqueue_to_backlog(frames);
+    path.counters.drop_cpu_backlog += frames.size();
+    frames.drain(drop);
+    path.counters.netif_rx_bytes += bytes - dropped_bytes;
+  }
+  frames.splice(waiting);
 }
 
 }  // namespace vethd

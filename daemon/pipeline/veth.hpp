@@ -15,7 +15,9 @@ namespace vethd {
 enum class Xmit : std::uint8_t {
   queued,   // some CPU's backlog or a receive queue's ring holds it
   dropped,  // it is still in the caller's hand; the path has counted why
-  busy      // it is still in the caller's hand, uncounted; its tx queue is stopped
+  busy,     // it is still in the caller's hand, uncounted; its tx queue is stopped
+  unsure    // the same, but nothing is stopped: it would be dropped, unless path.peer, as it is
+            // known, is old news. Only where path.can_ask
 };
 
 /// One frame, sent at path.dev, on its way into path.peer.
@@ -31,6 +33,7 @@ Xmit veth_xmit(Path& path, Frame& frame, const std::byte* data, Outside& outside
 [[nodiscard]] bool takes_lists(const Path& path);
 
 /// veth_xmit() of each frame, in order, on a path that takes lists; what is dropped is released.
+/// What stays in the list begins with a frame of which it is unsure.
 /// Nothing else of this CPU can come between them, so what is the same for all is done once.
 void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& outside);
 

@@ -57,7 +57,9 @@ namespace vethd {
   X(tx_coalesced, other, "frames", "of those, written as one with the frame before them")       \
   X(rx_no_buffer, other, "times",                                                               \
     "reading paused until a landing buffer came home; loses no frame")                          \
-  X(parked, other, "frames", "moved to a chunk while waiting, to free the landing buffer")
+  X(parked, other, "frames", "moved to a chunk while waiting, to free the landing buffer")      \
+  X(waited_for_control, other, "times",                                                         \
+    "reading paused until a device's state was looked at again; loses no frame")
 
 /// One direction of one pair, as one worker has counted it.
 ///

@@ -26,6 +26,7 @@ struct AddPair {
   Device a;
   Device b;
   std::vector<EndpointSetup> endpoints;
+  bool can_ask = false;  // control answers a LookAgain about it
 };
 
 /// One end has changed: up, down, mtu, address, namespace, features.
@@ -33,6 +34,13 @@ struct SetDevice {
   PairId pair;
   Side side{};
   Device device;
+};
+
+/// Control has looked at both devices because of a LookAgain about frames from this side; what was
+/// new, SetDevice has said.
+struct Looked {
+  PairId pair;
+  Side side{};
 };
 
 /// The operator has set a sysctl. All of the machine's come along.
@@ -76,8 +84,8 @@ struct MailAnswer {
 
 struct Mail {
   std::uint64_t serial = 0;
-  std::variant<AddPair, SetDevice, SetSysctls, StopReading, RemovePair, ForgetPair, TakeSnapshot,
-               Stop>
+  std::variant<AddPair, SetDevice, Looked, SetSysctls, StopReading, RemovePair, ForgetPair,
+               TakeSnapshot, Stop>
       what;
 };
 
@@ -87,12 +95,20 @@ struct FailureNotice {
   EndpointFailure failure;
 };
 
+/// Frames wait that would be lost by what the worker knows of the devices. Control hears of a
+/// change some time after `ip link` has returned; a veth knows at once.
+struct LookAgain {
+  PathId path;
+};
+
 /// Where answers and reports go; called on the worker's thread.
 class Control {
  public:
   virtual ~Control() = default;
   virtual void answer(MailAnswer answer) = 0;
   virtual void notice(FailureNotice notice) = 0;
+  /// Answered with Looked.
+  virtual void look_again(LookAgain question) = 0;
 };
 
 // Control asks one question at a time, and may say Stop on top of it.

@@ -145,10 +145,8 @@ void Worker::receive() {
     forward_batch(path, *source);
     path.softnet->do_softirq(context_);
   }
-  std::erase_if(ready, [this](Endpoint* source) {
-    return !source->has_arrivals() ||
-           std::ranges::find(stopped_queues_, source) != stopped_queues_.end();
-  });
+  std::erase_if(
+      ready, [this](Endpoint* source) { return !source->has_arrivals() || is_stopped(*source); });
 }
 
 std::size_t Worker::batch_of(const Path& path, Endpoint& source) {
@@ -161,6 +159,8 @@ void Worker::forward_batch(Path& path, Endpoint& source) {
   const bool one_by_one = path.softnet->machine().inline_arrival;
   if (!one_by_one && takes_lists(path)) {
     veth_xmit_list(path, received_, pool_.arena(), *this);
+    if (!received_.empty()) [[unlikely]]
+      ask(path, source);
     return;
   }
   while (Frame* frame = received_.pop()) {
@@ -171,32 +171,71 @@ void Worker::forward_batch(Path& path, Endpoint& source) {
         release(*frame);
         break;
       case Xmit::busy:
-        stop_queue(source, *frame);  // before the softirq, which may wake it
+        received_.push_front(*frame);
+        stop_queue(source, StoppedUntil::polled);  // before the softirq, which may wake it
+        break;
+      case Xmit::unsure:
+        received_.push_front(*frame);
+        ask(path, source);
         break;
     }
     if (one_by_one) path.softnet->do_softirq(context_);
   }
 }
 
-/// As a qdisc requeues: the frame is the next to be sent, once the queue is awake again.
-void Worker::stop_queue(Endpoint& source, Frame& frame) {
-  received_.push_front(frame);
+/// What is left of the batch waits for control's answer, unless there is a fresh one: then it goes
+/// as far as it can with what is known.
+void Worker::ask(Path& path, Endpoint& source) {
+  const PortSide& side = ports_[pair_of(path.id).value].sides[index_of(entry_of(path.id))];
+  if (clock_.now() < side.answer_holds_until) {
+    path.can_ask = false;
+    forward_batch(path, source);
+    path.can_ask = true;
+    return;
+  }
+  ++path.counters.waited_for_control;
+  stop_queue(source, StoppedUntil::looked);
+  control_.look_again({path.id});
+}
+
+/// As a qdisc requeues: what is left of the batch is the next to be sent, once the queue is awake
+/// again.
+void Worker::stop_queue(Endpoint& source, StoppedUntil until) {
   source.give_back(received_);
   io_.pause_reading(source);
-  stopped_queues_.push_back(&source);
+  stopped_queues_.push_back({&source, until});
+}
+
+bool Worker::is_stopped(const Endpoint& source) const {
+  return std::ranges::find(stopped_queues_, &source, &StoppedQueue::source) !=
+         stopped_queues_.end();
+}
+
+/// Of a queue that is no longer among the stopped.
+void Worker::wake(Endpoint& source) {
+  const bool leaving = std::ranges::any_of(
+      removals_, [&](const Removal& removal) { return removal.pair == pair_of(source.path()); });
+  if (!leaving) io_.resume_reading(source);
+  woken_queues_.push_back(&source);
 }
 
 void Worker::wake_queue(PathId path, QueueId queue) {
-  const auto found = std::ranges::find_if(stopped_queues_, [&](const Endpoint* endpoint) {
-    return endpoint->path() == path && endpoint->queue() == queue;
+  const auto found = std::ranges::find_if(stopped_queues_, [&](const StoppedQueue& stopped) {
+    return stopped.until == StoppedUntil::polled && stopped.source->path() == path &&
+           stopped.source->queue() == queue;
   });
   if (found == stopped_queues_.end()) return;
-  Endpoint& endpoint = **found;
+  Endpoint& source = *found->source;
   stopped_queues_.erase(found);
-  const bool leaving = std::ranges::any_of(
-      removals_, [&](const Removal& removal) { return removal.pair == pair_of(path); });
-  if (!leaving) io_.resume_reading(endpoint);
-  woken_queues_.push_back(&endpoint);
+  wake(source);
+}
+
+void Worker::wake_asking(PathId path) {
+  std::erase_if(stopped_queues_, [&](const StoppedQueue& stopped) {
+    if (stopped.until != StoppedUntil::looked || stopped.source->path() != path) return false;
+    wake(*stopped.source);
+    return true;
+  });
 }
 
 void Worker::net_rx_action() {
@@ -289,7 +328,7 @@ void Worker::park() {
       static_cast<VethRq&>(rq).for_each_in_ring([this](Frame& frame) { park(frame); });
     });
   }
-  for (Endpoint* endpoint : stopped_queues_) park(endpoint->arrived());
+  for (const StoppedQueue& stopped : stopped_queues_) park(stopped.source->arrived());
 }
 
 void Worker::park(FrameList& queue) {

@@ -25,6 +25,10 @@ namespace vethd {
 // hands to the stack at most.
 constexpr std::size_t kReceiveBatch = 64;
 
+// How long the answer to a LookAgain holds: a sender that goes on with frames that are too long is
+// not asked about in each round. Netlink's event has come by then, mostly.
+constexpr std::chrono::milliseconds kAnswerHolds{20};
+
 // Frames taken from one other CPU's hand-over queue per round; the rest waits for the next.
 constexpr std::size_t kHandoverBatch = 1024;
 
@@ -65,6 +69,16 @@ class Worker final : private Outside {
   }
 
  private:
+  // Sources that are not read, and what they have keeps its order.
+  enum class StoppedUntil : std::uint8_t {
+    polled,  // veth_poll() has made room
+    looked   // control has answered
+  };
+  struct StoppedQueue {
+    Endpoint* source;
+    StoppedUntil until;
+  };
+
   void wait();
   bool look();
 
@@ -79,13 +93,17 @@ class Worker final : private Outside {
   /// How many frames of a source go on now; 0: it is looked at once more.
   [[nodiscard]] static std::size_t batch_of(const Path& path, Endpoint& source);
   void forward_batch(Path& path, Endpoint& source);
-  void stop_queue(Endpoint& source, Frame& frame);
+  void ask(Path& path, Endpoint& source);
+  void stop_queue(Endpoint& source, StoppedUntil until);
   static void count_ended(const Frame& frame, Counters& counters);
   void park(FrameList& queue);
   void park(Frame& frame);
   void hand_on(Frame& frame, CpuId owner);
   void send_home(Frame& frame);
   void wake_told();
+  void wake(Endpoint& source);
+  void wake_asking(PathId path);
+  [[nodiscard]] bool is_stopped(const Endpoint& source) const;
 
   // Outside: what the path cannot reach.
   void hand_over(Frame& frame, CpuId target) override;
@@ -101,6 +119,7 @@ class Worker final : private Outside {
   // Between rounds: worker_mail.cpp.
   void handle(const AddPair& mail, std::uint64_t serial);
   void handle(const SetDevice& mail, std::uint64_t serial);
+  void handle(const Looked& mail, std::uint64_t serial);
   void handle(const SetSysctls& mail, std::uint64_t serial);
   void handle(const StopReading& mail, std::uint64_t serial);
   void handle(const RemovePair& mail, std::uint64_t serial);
@@ -127,7 +146,8 @@ class Worker final : private Outside {
   };
   struct PortSide {
     std::vector<PortQueue> queues;
-    bool shared = true;  // every worker may write
+    bool shared = true;            // every worker may write
+    Instant answer_holds_until{};  // of the last LookAgain about frames from here
   };
   struct Port {
     PortSide sides[2];
@@ -156,11 +176,11 @@ class Worker final : private Outside {
   FrameList received_{Holder::endpoint};
   FrameList delivered_{Holder::transmit};
   RxContext context_;
-  std::vector<Endpoint*> stopped_queues_;  // not read until veth_poll() wakes them
-  std::vector<Endpoint*> woken_queues_;    // to be read again, this round or the next
-  std::vector<VethRq*> polling_;           // receive queues that have ever been in use
-  std::vector<bool> sent_home_to_;         // by CpuId, this round
-  std::vector<bool> handed_on_to_;         // by CpuId, this round
+  std::vector<StoppedQueue> stopped_queues_;
+  std::vector<Endpoint*> woken_queues_;  // to be read again, this round or the next
+  std::vector<VethRq*> polling_;         // receive queues that have ever been in use
+  std::vector<bool> sent_home_to_;       // by CpuId, this round
+  std::vector<bool> handed_on_to_;       // by CpuId, this round
   BusyPoll busy_poll_;
   WorkerCounters counters_;
 

@@ -42,7 +42,12 @@ void Worker::handle(const AddPair& mail, std::uint64_t serial) {
     }
     ports_[pair].sides[side].queues.push_back(queue);
   }
-  for (const Side from : {Side::a, Side::b}) fit_queues(*paths_[path_from(mail.pair, from).value]);
+  for (const Side from : {Side::a, Side::b}) {
+    Path& path = *paths_[path_from(mail.pair, from).value];
+    fit_queues(path);
+    // What comes from a wire waits for nobody.
+    path.can_ask = mail.can_ask && !path.dev.plain_frames;
+  }
   answer(serial);
 }
 
@@ -99,11 +104,20 @@ void Worker::end_napi(Path& path, std::uint64_t Counters::* reason) {
 
 void Worker::handle(const SetDevice& mail, std::uint64_t serial) {
   paths_[path_from(mail.pair, mail.side).value]->dev = mail.device;
+  // News makes answers old.
+  for (PortSide& side : ports_[mail.pair.value].sides) side.answer_holds_until = {};
   Path& path = *paths_[path_from(mail.pair, peer_of(mail.side)).value];
   path.peer = mail.device;
   if (!napi_enabled(path.softnet->machine().rules, path.peer))
     end_napi(path, &Counters::drop_napi_disabled);
   fit_queues(path);
+  answer(serial);
+}
+
+void Worker::handle(const Looked& mail, std::uint64_t serial) {
+  ports_[mail.pair.value].sides[index_of(mail.side)].answer_holds_until =
+      clock_.now() + kAnswerHolds;
+  wake_asking(path_from(mail.pair, mail.side));
   answer(serial);
 }
 
@@ -113,10 +127,14 @@ void Worker::handle(const SetSysctls& mail, std::uint64_t serial) {
 }
 
 void Worker::handle(const StopReading& mail, std::uint64_t serial) {
+  for (const Side from : {Side::a, Side::b})
+    paths_[path_from(mail.pair, from).value]->can_ask = false;
   ports_[mail.pair.value].for_each_endpoint([this](Endpoint& endpoint) {
     io_.stop_reading(endpoint);
     // What has arrived goes on, even into a ring that is full.
-    if (std::erase(stopped_queues_, &endpoint) != 0) woken_queues_.push_back(&endpoint);
+    const auto gone = std::erase_if(
+        stopped_queues_, [&](const StoppedQueue& stopped) { return stopped.source == &endpoint; });
+    if (gone != 0) woken_queues_.push_back(&endpoint);
   });
   removals_.push_back({.pair = mail.pair, .serial = serial, .whole = false});
 }

@@ -107,6 +107,8 @@ class Simulation final : private Control {
   // Control.
   void answer(MailAnswer answer) override;
   void notice(FailureNotice notice) override;
+  void look_again(LookAgain question) override { questions_.push_back(question.path); }
+  void answer_question();
   void change_something();
   void suspend_order(std::uint32_t pair);
   void restore_order(std::uint32_t pair);
@@ -143,6 +145,7 @@ class Simulation final : private Control {
   std::uint64_t serial_ = 0;
   Operation change_;
   Operation snapshot_;
+  std::deque<PathId> questions_;                // not answered yet
   std::vector<WorkerSnapshot::Direction> cut_;  // by PathId, summed over the workers
   // For check_frames(): in which check each was last met.
   std::uint64_t checks_ = 0;

@@ -42,10 +42,8 @@ class Asker final : public Control {
     --missing_;
     answered_.notify_one();
   }
-  void notice(FailureNotice /*notice*/) override {
-    const std::scoped_lock lock(mutex_);
-    failed_ = true;
-  }
+  void notice(FailureNotice /*notice*/) override { fail(); }
+  void look_again(LookAgain /*question*/) override { fail(); }  // no pair may ask
 
   void expect(std::size_t answers) {
     const std::scoped_lock lock(mutex_);
@@ -63,6 +61,11 @@ class Asker final : public Control {
   [[nodiscard]] const std::array<WorkerSnapshot::Direction, 2>& cut() const { return cut_; }
 
  private:
+  void fail() {
+    const std::scoped_lock lock(mutex_);
+    failed_ = true;
+  }
+
   std::mutex mutex_;
   std::condition_variable answered_;
   std::size_t missing_ = 0;

@@ -1,6 +1,11 @@
 // Links that change, move or vanish underneath a running pair.
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <array>
 #include <boost/json.hpp>
+#include <cstring>
 #include <string>
 
 #include "tests/system/lib/fixture.hpp"
@@ -114,6 +119,61 @@ TEST_P(TapLinks, LookLikeAFreshVeth) {
     EXPECT_NE(features.find("generic-receive-offload: off"), std::string::npos) << features;
     EXPECT_NE(features.find("tcp-segmentation-offload: on"), std::string::npos) << features;
     EXPECT_NE(features.find("tx-checksumming: on"), std::string::npos) << features;
+  }
+}
+
+/// As a program does that announces its address the moment its device is up: no process in between.
+void set_up(const Fd& socket, const char* ifname, bool up) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, ifname, IFNAMSIZ - 1);
+  request.ifr_flags = static_cast<short>(up ? IFF_UP : 0);
+  ASSERT_EQ(::ioctl(socket.get(), SIOCSIFFLAGS, &request), 0) << ifname;
+}
+
+void set_mtu(const Fd& socket, const char* ifname, int mtu) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, ifname, IFNAMSIZ - 1);
+  request.ifr_mtu = mtu;
+  ASSERT_EQ(::ioctl(socket.get(), SIOCSIFMTU, &request), 0) << ifname;
+}
+
+Fd control_socket(const std::string& netns) {
+  return inside(netns, [] { return Fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)}; });
+}
+
+constexpr int kAtOnce = 20;
+
+TEST_P(TapLinks, CarryWhatIsSentAtOnceAfterUp) {
+  connect({.pairs = {red_to_blue()}});
+  const Fd blue = control_socket("blue");
+  const PacketSocket sender("blue", "veth1");
+  const PacketSocket receiver("red", "veth0");
+  for (std::uint32_t i = 0; i < kAtOnce; ++i) {
+    set_up(blue, "veth1", false);
+    ASSERT_TRUE(carriers_become({.a = false, .b = false}));
+    EXPECT_FALSE(sender.receive(0ms));  // the socket reports once that its device went down
+    set_up(blue, "veth1", true);
+    ASSERT_TRUE(sender.send(test_frame(100, i)));
+    const auto frame = receiver.receive(kSoon);
+    ASSERT_TRUE(frame) << i;
+    EXPECT_EQ(*frame, test_frame(100, i));
+  }
+}
+
+TEST_P(TapLinks, CarryWhatARaisedMtuAllowsAtOnce) {
+  connect({.pairs = {red_to_blue()}});
+  const Fd red = control_socket("red");
+  const Fd blue = control_socket("blue");
+  const PacketSocket sender("red", "veth0");
+  const PacketSocket receiver("blue", "veth1");
+  for (std::uint32_t i = 0; i < kAtOnce; ++i) {
+    set_mtu(red, "veth0", 9000);
+    set_mtu(blue, "veth1", 9000);
+    ASSERT_TRUE(sender.send(test_frame(9014, i)));
+    const auto frame = receiver.receive(kSoon);
+    ASSERT_TRUE(frame) << i;
+    EXPECT_EQ(*frame, test_frame(9014, i));
+    set_mtu(blue, "veth1", 1500);
   }
 }
 

@@ -51,6 +51,9 @@ class Silent final : public Control {
   void notice(FailureNotice notice) override {
     throw std::runtime_error("cannot be read: " + std::to_string(notice.failure.error));
   }
+  void look_again(LookAgain /*question*/) override {
+    throw std::runtime_error("asked although nobody answers");
+  }
 };
 
 /// One end of the pair, and a socket where its user would be.

@@ -181,6 +181,25 @@ std::string name_of(const testing::TestParamInfo<const Rules*>& rules) {
   return name;
 }
 
+TEST_P(VethXmitByVersion, IsUnsureOfWhatIsTooLongWhereTheSenderCanAsk) {
+  begin();
+  path_.peer.mtu = 300;
+  const Spec too_long{.payload = 400};
+  path_.can_ask = true;
+  EXPECT_EQ(xmit(too_long), Xmit::unsure);
+  EXPECT_EQ(path_.counters.rx_frames + path_.counters.drop_not_forwardable, 0U);
+  EXPECT_EQ(xmit({.payload = 100}), Xmit::queued);
+  path_.peer.mtu = 500;  // old news it was
+  EXPECT_EQ(xmit(too_long), Xmit::queued);
+  path_.peer.mtu = 300;
+  path_.can_ask = false;  // it was not
+  EXPECT_EQ(xmit(too_long), Xmit::dropped);
+  EXPECT_EQ(path_.counters.drop_not_forwardable, 1U);
+  EXPECT_EQ(path_.counters.rx_frames, 3U);
+  run(here());
+  release_delivered();
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, VethXmitByVersion, testing::ValuesIn(kAllRules), name_of);
 INSTANTIATE_TEST_SUITE_P(Kernels, VethRing,
                          testing::Values(&kRules54, &kRules61, &kRules612, &kRules618), name_of);
