@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "daemon/control/hooks.hpp"
+#include "daemon/control/upkeep.hpp"
 #include "daemon/core/panic.hpp"
 #include "daemon/process/log.hpp"
 
@@ -335,7 +336,7 @@ void Pairs::move_to(VethPair& pair, Side side, std::shared_ptr<HeldNetns> netns,
   const Address before{end.netns->netns.id(), end.link.ifindex};
   const Address now{netns->netns.id(), link.ifindex};
   if (before == now) return;
-  places_.erase(before);
+  leave(before, {.pair = pair.id, .side = side});
   places_[now] = {.pair = pair.id, .side = side};
   log::info("pair {}: {} is now {}/{}", pair.name, subject(end), netns->netns.label(), link.name);
   // On the way the device lost its qdisc; the next one would be the default.
@@ -361,6 +362,7 @@ void Pairs::refresh(VethPair& pair, Side side, const LinkState& link) {
     else
       end.device_gro = features->gro;
   }
+  put_back(pair, end);
   if (end.nic) look_at_queues(end);  // a card lets its link go down to change them
   if (!pair.added) return;           // bring_up() looks again
   finish_when_running(pair);
@@ -473,8 +475,13 @@ void Pairs::remove(VethPair& pair, const std::string& why) {
 void Pairs::forget(PairId id) {
   VethPair& pair = *pairs_[id.value];
   for (const Side side : kSides)
-    places_.erase({pair.end(side).netns->netns.id(), pair.end(side).link.ifindex});
+    leave({pair.end(side).netns->netns.id(), pair.end(side).link.ifindex}, {id, side});
   pairs_[id.value].reset();  // closes the descriptors, and with them the devices
+}
+
+void Pairs::leave(const Address& address, const Place& place) {
+  const auto there = places_.find(address);
+  if (there != places_.end() && there->second == place) places_.erase(there);
 }
 
 void Pairs::close() {

@@ -115,6 +115,7 @@ class Pairs {
   struct Place {
     PairId pair;
     Side side{};
+    friend bool operator==(const Place&, const Place&) = default;
   };
 
   Result<void> open_end(VethPair& pair, Side side);
@@ -146,6 +147,8 @@ class Pairs {
   void check_programs();
   void remove(VethPair& pair, const std::string& why);
   void forget(PairId id);
+  /// No more, unless somebody else's device has come to that address since.
+  void leave(const Address& address, const Place& place);
 
   Loop& loop_;
   Janitor& janitor_;

@@ -69,4 +69,13 @@ Result<void> FeatureTable::set(int socket, const std::string& ifname,
   return {};
 }
 
+Result<void> FeatureTable::clear_gro_list(int socket, const std::string& ifname) const {
+  if (!rx_gro_list_) return {};
+  Request<ethtool_sfeatures, ethtool_set_features_block> request{
+      {.cmd = ETHTOOL_SFEATURES, .size = blocks_}, blocks_};
+  request.table()[*rx_gro_list_ / kBlockBits].valid = mask(*rx_gro_list_);
+  if (auto sent = request.send(socket, ifname); !sent) return pass(std::move(sent));
+  return {};
+}
+
 }  // namespace vethd

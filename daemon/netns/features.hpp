@@ -36,6 +36,8 @@ class FeatureTable {
   [[nodiscard]] Result<void> set(int socket, const std::string& ifname,
                                  const Features& wanted) const;
 
+  [[nodiscard]] Result<void> clear_gro_list(int socket, const std::string& ifname) const;
+
  private:
   using Bit = std::optional<std::uint32_t>;  // absent: this kernel does not know the name
 

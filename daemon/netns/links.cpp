@@ -7,11 +7,14 @@
 #include <net/if.h>
 #include <netlink/addr.h>
 #include <netlink/attr.h>
+#include <netlink/cache.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <netlink/route/qdisc.h>
+#include <netlink/route/tc.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
@@ -36,6 +39,12 @@ struct FreeMessage {
 };
 struct FreeAddress {
   void operator()(rtnl_addr* address) const { ::rtnl_addr_put(address); }
+};
+struct FreeCache {
+  void operator()(nl_cache* cache) const { ::nl_cache_free(cache); }
+};
+struct FreeQdisc {
+  void operator()(rtnl_qdisc* qdisc) const { ::rtnl_qdisc_put(qdisc); }
 };
 struct FreeNlAddress {
   void operator()(nl_addr* address) const { ::nl_addr_put(address); }
@@ -230,6 +239,17 @@ Result<void> Links::set_noqueue(int ifindex) {
   return request(message.release(), "replace the root qdisc by noqueue on", ifindex);
 }
 
+Result<bool> Links::has_default_qdisc(int ifindex) {
+  // The kernel lists them all or tells everybody: RTM_GETQDISC for one goes to listeners, too.
+  nl_cache* all = nullptr;
+  if (const int error = ::rtnl_qdisc_alloc_cache(socket_.get(), &all); error < 0)
+    return fail("look at the qdisc of " + subject(ifindex), ::nl_geterror(error), 0);
+  const std::unique_ptr<nl_cache, FreeCache> owned{all};
+  const std::unique_ptr<rtnl_qdisc, FreeQdisc> root{
+      ::rtnl_qdisc_get_by_parent(all, ifindex, TC_H_ROOT)};
+  return root != nullptr && ::rtnl_tc_get_handle(TC_CAST(root.get())) == 0;
+}
+
 std::unexpected<Error> Links::feature_failure(const char* doing, const std::string& ifname,
                                               Error error) const {
   error.doing = std::string{doing} + " " + label_ + "/" + ifname;
@@ -262,6 +282,15 @@ Result<void> Links::set_features(const std::string& ifname, const Features& want
   auto set = feature_table_->set(::nl_socket_get_fd(socket_.get()), ifname, wanted);
   if (!set) return feature_failure(kDoing, ifname, set.error());
   return set;
+}
+
+Result<void> Links::clear_gro_list(const std::string& ifname) {
+  constexpr const char* kDoing = "switch rx-gro-list off on";
+  if (auto read = read_feature_table(ifname); !read)
+    return feature_failure(kDoing, ifname, read.error());
+  auto cleared = feature_table_->clear_gro_list(::nl_socket_get_fd(socket_.get()), ifname);
+  if (!cleared) return feature_failure(kDoing, ifname, cleared.error());
+  return cleared;
 }
 
 Result<void> Links::remove(int ifindex) {

@@ -89,10 +89,17 @@ class Links {
   /// down: replacing the qdisc of a device that is up waits for an RCU grace period.
   Result<void> set_noqueue(int ifindex);
 
+  /// Whether the root qdisc is one that the kernel has put there by itself, and nobody has set: its
+  /// handle is 0.
+  Result<bool> has_default_qdisc(int ifindex);
+
   /// Offloads, by the names of `ethtool -K`. Of a new TAP GRO is on, of a new veth off.
   Result<Features> features(const std::string& ifname);
   /// Errors: EOPNOTSUPP for one that the device does not have.
   Result<void> set_features(const std::string& ifname, const Features& wanted);
+
+  /// Switches rx-gro-list off, and nothing else.
+  Result<void> clear_gro_list(const std::string& ifname);
 
   Result<void> remove(int ifindex);
 

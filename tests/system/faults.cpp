@@ -6,7 +6,9 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cstring>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "tests/system/lib/fixture.hpp"
 #include "tests/system/lib/packet.hpp"
@@ -177,6 +179,53 @@ TEST_P(TapLinks, CarryWhatARaisedMtuAllowsAtOnce) {
   }
 }
 
+TEST_P(TapLinks, HaveNoQdiscAgainWhenTheUsersIsDeleted) {
+  connect({.pairs = {red_to_blue()}});
+  const auto tc = [](const std::string& arguments) {
+    const Finished done = run(words("tc qdisc " + arguments), {.netns = "red"});
+    ASSERT_EQ(done.exit_code, 0) << arguments << ": " << done.err;
+  };
+  for (const char* qdisc : {"pfifo", "pfifo_fast"}) {  // one of them a TAP's default, too
+    tc("add dev veth0 root " + std::string(qdisc));
+    ip("-n red link set veth0 mtu 1400");  // by then vethd has heard of both
+    const auto heard = [&] {
+      return !on_vethd() || pair_in(show(), "web").at("a").at("mtu").to_number<unsigned>() == 1400;
+    };
+    EXPECT_TRUE(wait_until(heard, kSoon, "vethctl to show the mtu"));
+    EXPECT_EQ(link_of("red", "veth0").qdisc, qdisc);
+    EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+    tc("del dev veth0 root");
+    const auto no_qdisc = [] { return link_of("red", "veth0").qdisc == "noqueue"; };
+    EXPECT_TRUE(wait_until(no_qdisc, kSoon, "noqueue again"));
+    ip("-n red link set veth0 mtu 1500");
+  }
+}
+
+class Upkeep : public OnWires {
+ protected:
+  void expect_put_back(const std::string& command, const std::string& log) {
+    SCOPED_TRACE(command);
+    daemon().allow_log(log);
+    const Finished done = run(words(command), {.netns = "red"});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+    const auto said = [&] { return daemon().process().err().find(log) != std::string::npos; };
+    EXPECT_TRUE(wait_until(said, kSoon, "the log to say so"));
+  }
+};
+VETHD_ON_WIRES((std::array{Wire::vethd}), Upkeep);
+
+TEST_P(Upkeep, PutsBackWhatAVethWouldNotLetBeChanged) {
+  connect({.pairs = {red_to_blue()}});
+  expect_put_back("ip link set veth0 carrier off", "switched the carrier");
+  EXPECT_TRUE(carriers_become({true, true}));
+  expect_put_back("ip link set veth0 txqueuelen 500000", "set txqueuelen 500000");
+  EXPECT_NE(ip("-n red link show veth0").find("qlen 1000"), std::string::npos);
+  expect_put_back("ethtool -K veth0 rx-gro-list on", "switched rx-gro-list on");
+  const std::string features = run({"ethtool", "-k", "veth0"}, {.netns = "red"}).out;
+  EXPECT_NE(features.find("rx-gro-list: off"), std::string::npos) << features;
+  EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+}
+
 TEST_P(TapLinks, GoOnInAnotherNamespace) {
   make_netns("t1");
   connect({.pairs = {red_to_blue()}});
@@ -275,6 +324,41 @@ TEST_P(VanishingTaps, ANamespaceAnEndWasMovedToTakesThePairWithItAndNoOther) {
   ip("netns del t1");
   expect_the_pair_is_gone();
   expect_the_other_pair_goes_on();
+}
+
+/// The daemon's TAP queues: a pair that is being removed keeps its own to the last.
+std::size_t open_taps(pid_t daemon) {
+  std::size_t taps = 0;
+  const std::string directory = "/proc/" + std::to_string(daemon) + "/fd";
+  for (const auto& fd : std::filesystem::directory_iterator(directory)) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(fd, gone) == "/dev/net/tun") ++taps;
+  }
+  return taps;
+}
+
+// Where an end is one, a removal takes a second.
+class RemovedBefore : public Vanishing {};
+VETHD_ON_WIRES((std::array{Wire::tap_xdp_copy}), RemovedBefore);
+
+TEST_P(RemovedBefore, ADeviceInTheSamePlaceIsStillFollowed) {
+  connect({.pairs = {red_to_blue(),
+                     {.name = "other",
+                      .a = {.netns = "green", .ifname = "o0"},
+                      .b = {.netns = "brown", .ifname = "o1"}}}});
+  const unsigned ifindex = link_of("red", "veth0").ifindex;
+  ASSERT_EQ(link_of("green", "o0").ifindex, ifindex);
+  ip("-n red link del veth0");
+  daemon().allow_log("web");
+  ip("-n green link set o0 netns red");
+  ASSERT_EQ(link_of("red", "o0").ifindex, ifindex);
+  const auto forgotten = [&] { return open_taps(daemon().process().pid()) == 1; };
+  ASSERT_TRUE(wait_until(forgotten, kSoon, "the removed pair's TAP to be closed"));
+  ip("-n red link set o0 mtu 1400");
+  const auto heard = [] {
+    return pair_in(show(), "other").at("a").at("mtu").to_number<unsigned>() == 1400;
+  };
+  EXPECT_TRUE(wait_until(heard, kSoon, "vethctl to show the mtu"));
 }
 
 // Where end b is one.
