@@ -194,7 +194,7 @@ struct End {
   Driver driver = Driver::tap;
   NetnsRef netns;
   std::string ifname;              // 1..15 characters; on an AF_XDP end of a device that exists
-  std::optional<MacAddress> mac;   // left out: the kernel's random choice; of a TAP
+  std::optional<MacAddress> mac;   // left out: stable_mac(); of a TAP
   std::uint32_t mtu = 1500;        // 68..65521; of a TAP: an AF_XDP end has its device's
   std::vector<Address> addresses;  // of a TAP
   std::uint32_t queues = 1;        // 1..256; of a device those that get a socket

@@ -21,6 +21,7 @@
 #include "daemon/control/pairs.hpp"
 #include "daemon/control/settings.hpp"
 #include "daemon/control/socket_server.hpp"
+#include "daemon/control/stable_mac.hpp"
 #include "daemon/control/worker_set.hpp"
 #include "daemon/frame/arena.hpp"
 #include "daemon/frame/pool.hpp"
@@ -350,12 +351,13 @@ int main(int argc, char** argv) {
     if (!info) return pass(std::move(info));
     return config::XdpProgram{.frags = info->frags};
   };
-  const auto config = config::load(file, *host);
+  auto config = config::load(file, *host);
   if (!config) {
     std::fputs(config.error().text().c_str(), stderr);
     return kExitUsage;
   }
   if (check) return kExitOk;
+  give_macs(*config, host_key());
   return run(*config, *log_sink);
 }
 

@@ -159,10 +159,11 @@ const std::array kCommonAndTapKeys = {
              read_ifname},
     Key<End>{{.name = "mac",
               .unit = "address",
-              .standard = "random",
+              .standard = "of host and pair",
               .example = "\"02:00:00:00:00:01\"",
               .rule = "write a unicast address that is not all zero",
-              .help = "Ethernet address; the two ends need different ones",
+              .help = "Ethernet address; left out, the same at each start: see below. The two ends "
+                      "need different ones",
               .driver = Driver::tap},
              read_mac},
     Key<End>{{.name = "mtu",

@@ -9,6 +9,7 @@
 #include "daemon/control/hooks.hpp"
 #include "daemon/control/upkeep.hpp"
 #include "daemon/core/panic.hpp"
+#include "daemon/netns/announce.hpp"
 #include "daemon/process/log.hpp"
 
 namespace vethd {
@@ -274,6 +275,13 @@ Result<void> Pairs::add_addresses(VethPair& pair) {
     for (const config::Address& address : end.config.addresses)
       if (auto added = end.netns->links.add_address(end.link.ifindex, address); !added)
         return added;
+    // Hosts behind a card may remember who had these addresses before. The far end of two TAPs is
+    // as new as this one: nobody there remembers, and a veth does not announce itself either.
+    if (!end.tap || !pair.end(peer_of(side)).nic) continue;
+    if (auto sent =
+            announce(end.netns->netns, end.link.ifindex, end.link.mac, end.config.addresses);
+        !sent)
+      log::warn("pair {}: {}", pair.name, sent.error().text());  // they find out by themselves
   }
   return {};
 }

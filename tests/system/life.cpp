@@ -195,6 +195,18 @@ TEST_F(Life, CanStartAgainAfterBeingKilled) {
   }
 }
 
+TEST_F(Life, GivesADeviceTheSameAddressAtEachStart) {
+  const Topology topology = {.pairs = {red_to_blue()}};
+  start(topology);
+  const std::string a = link_of("red", "veth0").mac;
+  const std::string b = link_of("blue", "veth1").mac;
+  EXPECT_NE(a, b);
+  ASSERT_TRUE(daemon().stop());
+  start_with(to_toml(topology));
+  EXPECT_EQ(link_of("red", "veth0").mac, a);
+  EXPECT_EQ(link_of("blue", "veth1").mac, b);
+}
+
 class LifeOfWires : public OnWires {};
 VETHD_ON_WIRES(kDaemonsWires, LifeOfWires);
 

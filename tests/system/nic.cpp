@@ -186,6 +186,24 @@ TEST_F(Nic, IsLeftAsItWasByAKillUnderLoadAndCanBeTakenAgain) {
   EXPECT_TRUE(pings("red", "192.168.1.2"));
 }
 
+// A host behind the card remembers who had the address before.
+TEST_F(Nic, HearsWhoHasTheAddressesNow) {
+  const Topology topology = {.pairs = {nic_to_tap()}};
+  make_netns_for(topology);
+  make_nics_for(topology);
+  for (const char* address : {"192.168.1.2", "fd00::2"})
+    ip("-n red neigh replace " + std::string(address) +
+       " lladdr 02:00:00:00:00:99 dev veth0 nud stale");
+  start_with(to_toml(topology));
+  const std::string mac = link_of("blue", "veth1").mac;
+  for (const char* address : {"192.168.1.2", "fd00::2"}) {
+    const auto known = [&] {
+      return ip("-n red neigh show " + std::string(address)).find(mac) != std::string::npos;
+    };
+    EXPECT_TRUE(wait_until(known, kSoon, std::string("red to know the new one of ") + address));
+  }
+}
+
 TEST_F(Nic, KeepsVlanTagsBothWays) {
   Pair pair = nic_to_nic();
   start({.pairs = {pair}});

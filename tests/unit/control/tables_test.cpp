@@ -8,6 +8,7 @@
 #include "config/limits.hpp"
 #include "daemon/control/end_table.hpp"
 #include "daemon/control/number.hpp"
+#include "daemon/control/stable_mac.hpp"
 #include "daemon/control/sysctl_table.hpp"
 
 namespace vethd {
@@ -231,6 +232,58 @@ TEST(EndTable, SetsRpsOfAnEnd) {
   EXPECT_EQ(end.rps_flow_cnt, 0U);
   for (const char* wrong : {"-1", "262145", "", "many"})
     EXPECT_NE(set(end, "rps_flow_cnt", wrong), "") << wrong;
+}
+
+TEST(StableMac, IsTheSameForTheSameEndOnly) {
+  const HostKey host = host_key("6f0b1e2d3c4a5968778695a4b3c2d1e0", "boot 1", "red");
+  const MacAddress mac = stable_mac(host, "/run/vethd/vethd.sock", "web", Side::a);
+  // Known from the first version: it may never change.
+  EXPECT_EQ(mac.text(), "be:4f:6f:00:13:65");
+  const HostKey next_boot = host_key("6f0b1e2d3c4a5968778695a4b3c2d1e0", "boot 2", "blue");
+  EXPECT_EQ(stable_mac(next_boot, "/run/vethd/vethd.sock", "web", Side::a), mac);
+
+  const HostKey other_host = host_key("6f0b1e2d3c4a5968778695a4b3c2d1e1", "boot 1", "red");
+  EXPECT_NE(stable_mac(other_host, "/run/vethd/vethd.sock", "web", Side::a), mac);
+  EXPECT_NE(stable_mac(host, "/run/other.sock", "web", Side::a), mac);
+  EXPECT_NE(stable_mac(host, "/run/vethd/vethd.sock", "db", Side::a), mac);
+  EXPECT_NE(stable_mac(host, "/run/vethd/vethd.sock", "web", Side::b), mac);
+  // Where one text ends and the next begins counts.
+  EXPECT_NE(stable_mac(host, "/run/vethd/vethd.sockw", "eb", Side::a), mac);
+}
+
+TEST(StableMac, IsUnicastAndLocallyAdministered) {
+  for (int i = 0; i < 256; ++i) {
+    const MacAddress mac = stable_mac({1, 2}, "/run/vethd.sock", std::to_string(i), Side::b);
+    EXPECT_TRUE(mac.is_valid());
+    EXPECT_EQ(mac.bytes[0] & 3, 2);
+  }
+}
+
+TEST(StableMac, LastsForABootWhereThereIsNoMachineId) {
+  const auto mac_of = [](std::string_view id, std::string_view boot, std::string_view name) {
+    return stable_mac(host_key(id, boot, name), "/run/vethd.sock", "web", Side::a);
+  };
+  for (const std::string_view none : {"", "uninitialized"}) {
+    EXPECT_EQ(mac_of(none, "boot 1", "red"), mac_of("", "boot 1", "red"));
+    EXPECT_NE(mac_of(none, "boot 2", "red"), mac_of("", "boot 1", "red"));
+    EXPECT_NE(mac_of(none, "boot 1", "blue"), mac_of("", "boot 1", "red"));
+  }
+}
+
+TEST(StableMac, LeavesWhatIsConfiguredAndWhatIsNoTap) {
+  const MacAddress mine{{2, 0, 0, 0, 0, 1}};
+  config::Config config;
+  config.pairs.resize(2);
+  config.pairs[0].name = "web";
+  config.pairs[0].a.mac = mine;
+  config.pairs[1].name = "up";
+  config.pairs[1].b.driver = config::Driver::af_xdp;
+  give_macs(config, {1, 2});
+  EXPECT_EQ(config.pairs[0].a.mac, mine);
+  EXPECT_EQ(config.pairs[0].b.mac,
+            stable_mac({1, 2}, config.daemon.control_socket, "web", Side::b));
+  EXPECT_TRUE(config.pairs[1].a.mac);
+  EXPECT_FALSE(config.pairs[1].b.mac);
 }
 
 }  // namespace
