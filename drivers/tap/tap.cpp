@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -24,6 +25,17 @@ constexpr std::array kOffloads{
 // Best first; a kernel refuses a mask with a bit it does not know.
 constexpr unsigned kTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 constexpr std::array kOffloadMasks{kTso | TUN_F_USO4 | TUN_F_USO6, kTso, unsigned{TUN_F_CSUM}};
+
+// A device without an owner lets in whoever can open the tun node; one with an owner, that user and
+// CAP_NET_ADMIN of its namespace: tun_not_capable(). To be another root is not enough, so the owner
+// is a user that no process runs as: (uid_t)-1 is none, and this is the one below. A group is left
+// out: it would narrow that in some kernels and widen it in others.
+constexpr uid_t kOwner = static_cast<uid_t>(-2);
+
+/// In a user namespace the owner has to be one of its users, and we may be the only one.
+bool set_owner(int fd) {
+  return ::ioctl(fd, TUNSETOWNER, kOwner) == 0 || ::ioctl(fd, TUNSETOWNER, ::geteuid()) == 0;
+}
 
 std::string hint_for(int error, const std::string& ifname) {
   switch (error) {
@@ -60,7 +72,8 @@ Result<Fd> open_queue(const std::string& ifname, short flags, const std::string&
 
 Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned queues) {
   return in_netns(ns, [&]() -> Result<Tap> {
-    const std::string doing = "create TAP " + ns.label() + "/" + ifname;
+    const std::string label = ns.label() + "/" + ifname;
+    const std::string doing = "create TAP " + label;
     unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_NO_CARRIER;
     if (queues > 1) flags |= IFF_MULTI_QUEUE;
     std::vector<Fd> fds;
@@ -70,11 +83,12 @@ Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned que
       auto fd = open_queue(ifname, static_cast<short>(flags | exclusive), doing);
       if (!fd) return pass(std::move(fd));
       fds.push_back(std::move(*fd));
+      if (i == 0 && !set_owner(fds.front().get())) return fail("own TAP " + label);
     }
     for (const unsigned mask : kOffloadMasks)
       if (::ioctl(fds.front().get(), TUNSETOFFLOAD, mask) == 0)
-        return Tap(std::move(fds), mask, ns.label() + "/" + ifname);
-    return fail("set offloads of TAP " + ns.label() + "/" + ifname);
+        return Tap(std::move(fds), mask, label);
+    return fail("set offloads of TAP " + label);
   });
 }
 

@@ -1,16 +1,22 @@
 // From the command line to the last trace: start, refusal, stop, kill.
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstring>
 #include <thread>
 
 #include "tests/system/lib/fixture.hpp"
@@ -205,6 +211,36 @@ TEST_F(Life, GivesADeviceTheSameAddressAtEachStart) {
   start_with(to_toml(topology));
   EXPECT_EQ(link_of("red", "veth0").mac, a);
   EXPECT_EQ(link_of("blue", "veth1").mac, b);
+}
+
+/// What nobody gets, who has an open tun node, for attaching to a device of several queues: an
+/// errno.
+int attach_as_nobody(const std::string& netns, const char* ifname) {
+  const auto attach = [ifname] {
+    constexpr uid_t kNobody = 65534;
+    const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    ifreq request{};
+    ::strncpy(request.ifr_name, ifname, IFNAMSIZ - 1);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+    if (::setresuid(kNobody, kNobody, kNobody) < 0) ::_exit(kBadUsage);
+    ::_exit(::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : 128 + errno);
+  };
+  return run({"true"}, {.netns = netns, .before_exec = attach}).exit_code - 128;
+}
+
+TEST_F(Life, GivesNobodyElseItsTapsAlsoWhenStartedAgain) {
+  Pair pair = red_to_blue();
+  pair.a.queues = pair.b.queues = 2;
+  for (int life = 0; life < 2; ++life) {
+    Topology topology{.pairs = {pair}};
+    topology.create_netns = true;
+    start(topology);
+    EXPECT_EQ(attach_as_nobody("red", "veth0"), EPERM);
+    EXPECT_EQ(attach_as_nobody("blue", "veth1"), EPERM);
+    EXPECT_TRUE(pings("red", "-4 192.168.1.2"));
+    EXPECT_TRUE(daemon().stop());
+    daemon_is_gone();
+  }
 }
 
 class LifeOfWires : public OnWires {};
