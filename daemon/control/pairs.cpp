@@ -145,13 +145,14 @@ Result<void> Pairs::create_tap(PairEnd& end) {
   auto link = links.find(end.config.ifname);
   if (!link) return pass(std::move(link));
   end.link = std::move(*link);
-  // As a fresh veth is, and a fresh TAP is not: no qdisc, and GRO only when asked for.
+  // As a fresh veth is, and a fresh TAP is not: no qdisc, GRO only when asked for, and fast.
   if (auto set = links.set_noqueue(end.link.ifindex); !set) return set;
   const Features features{.gro = end.config.gro,
                           .tso = end.config.tso,
                           .rx_udp_gro_forwarding = end.config.rx_udp_gro_forwarding,
                           .rx_gro_list = false};  // no vnet header says such a frame
   if (auto set = links.set_features(end.config.ifname, features); !set) return set;
+  if (auto set = links.set_speed(end.config.ifname); !set) return set;
   return links.configure(end.link.ifindex, {.up = {},
                                             .mtu = end.config.mtu,
                                             .mac = end.config.mac,

@@ -36,4 +36,25 @@ Result<FeatureState> feature_state(int socket, const std::string& ifname, std::u
   return FeatureState{{request.table().begin(), request.table().end()}};
 }
 
+Result<void> set_link_mode(int socket, const std::string& ifname, std::uint32_t mbit_per_s,
+                           std::uint8_t duplex) {
+  // Three masks of link modes follow the settings. Asked with none, the kernel answers how many
+  // words each has, as a negative number.
+  ethtool_link_settings question{};
+  question.cmd = ETHTOOL_GLINKSETTINGS;
+  if (auto sent = send(socket, ifname, &question); !sent) return pass(std::move(sent));
+  const int words = -question.link_mode_masks_nwords;
+  question.link_mode_masks_nwords = static_cast<std::int8_t>(words);
+  Request<ethtool_link_settings, std::uint32_t> settings{question,
+                                                         3 * static_cast<std::size_t>(words)};
+  if (auto sent = settings.send(socket, ifname); !sent) return pass(std::move(sent));
+  ethtool_link_settings& now = settings.head();
+  if (now.speed == mbit_per_s && now.duplex == duplex) return {};
+  now.cmd = ETHTOOL_SLINKSETTINGS;
+  now.speed = mbit_per_s;
+  now.duplex = duplex;
+  if (auto sent = settings.send(socket, ifname); !sent) return pass(std::move(sent));
+  return {};
+}
+
 }  // namespace vethd::ethtool

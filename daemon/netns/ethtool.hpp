@@ -47,6 +47,7 @@ class Request {
     return ethtool::send(socket, ifname, words_.data());
   }
 
+  [[nodiscard]] Head& head() { return *reinterpret_cast<Head*>(words_.data()); }
   [[nodiscard]] std::span<Element> table() {
     auto* start = reinterpret_cast<std::byte*>(words_.data()) + sizeof(Head);
     return {reinterpret_cast<Element*>(start), elements_};
@@ -85,5 +86,9 @@ struct FeatureState {
 };
 
 Result<FeatureState> feature_state(int socket, const std::string& ifname, std::uint32_t blocks);
+
+/// Changes the link's speed and duplex where they differ, and nothing else.
+Result<void> set_link_mode(int socket, const std::string& ifname, std::uint32_t mbit_per_s,
+                           std::uint8_t duplex);
 
 }  // namespace vethd::ethtool

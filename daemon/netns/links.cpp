@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "daemon/core/panic.hpp"
+#include "daemon/netns/ethtool.hpp"
 
 namespace vethd {
 namespace {
@@ -250,7 +251,7 @@ Result<bool> Links::has_default_qdisc(int ifindex) {
   return root != nullptr && ::rtnl_tc_get_handle(TC_CAST(root.get())) == 0;
 }
 
-std::unexpected<Error> Links::feature_failure(const char* doing, const std::string& ifname,
+std::unexpected<Error> Links::ethtool_failure(const char* doing, const std::string& ifname,
                                               Error error) const {
   error.doing = std::string{doing} + " " + label_ + "/" + ifname;
   if (error.hint.empty()) error.hint = remedy(error.code);
@@ -269,27 +270,34 @@ Result<void> Links::read_feature_table(const std::string& ifname) {
 Result<Features> Links::features(const std::string& ifname) {
   constexpr const char* kDoing = "read the features of";
   if (auto read = read_feature_table(ifname); !read)
-    return feature_failure(kDoing, ifname, read.error());
+    return ethtool_failure(kDoing, ifname, read.error());
   auto features = feature_table_->get(::nl_socket_get_fd(socket_.get()), ifname);
-  if (!features) return feature_failure(kDoing, ifname, features.error());
+  if (!features) return ethtool_failure(kDoing, ifname, features.error());
   return features;
 }
 
 Result<void> Links::set_features(const std::string& ifname, const Features& wanted) {
   constexpr const char* kDoing = "set the features of";
   if (auto read = read_feature_table(ifname); !read)
-    return feature_failure(kDoing, ifname, read.error());
+    return ethtool_failure(kDoing, ifname, read.error());
   auto set = feature_table_->set(::nl_socket_get_fd(socket_.get()), ifname, wanted);
-  if (!set) return feature_failure(kDoing, ifname, set.error());
+  if (!set) return ethtool_failure(kDoing, ifname, set.error());
+  return set;
+}
+
+Result<void> Links::set_speed(const std::string& ifname) {
+  auto set =
+      ethtool::set_link_mode(::nl_socket_get_fd(socket_.get()), ifname, SPEED_10000, DUPLEX_FULL);
+  if (!set) return ethtool_failure("set the speed of", ifname, set.error());
   return set;
 }
 
 Result<void> Links::clear_gro_list(const std::string& ifname) {
   constexpr const char* kDoing = "switch rx-gro-list off on";
   if (auto read = read_feature_table(ifname); !read)
-    return feature_failure(kDoing, ifname, read.error());
+    return ethtool_failure(kDoing, ifname, read.error());
   auto cleared = feature_table_->clear_gro_list(::nl_socket_get_fd(socket_.get()), ifname);
-  if (!cleared) return feature_failure(kDoing, ifname, cleared.error());
+  if (!cleared) return ethtool_failure(kDoing, ifname, cleared.error());
   return cleared;
 }
 

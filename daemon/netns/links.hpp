@@ -101,6 +101,11 @@ class Links {
   /// Switches rx-gro-list off, and nothing else.
   Result<void> clear_gro_list(const std::string& ifname);
 
+  /// What `ethtool` shows of a veth: 10000 Mbit/s, full duplex. Bridges, bonds and routing
+  /// protocols make a cost of it. A TAP says so by itself from Linux 6.2 on; before, 10 Mbit/s,
+  /// half duplex.
+  Result<void> set_speed(const std::string& ifname);
+
   Result<void> remove(int ifindex);
 
   /// Removes all devices of a group in one request, with one RCU grace period for all. Succeeds if
@@ -115,7 +120,7 @@ class Links {
   Result<LinkState> query(int ifindex, const char* ifname, std::string doing);
   Result<void> request(nl_msg* message, const char* doing, int ifindex);  // frees message
   Result<void> read_feature_table(const std::string& ifname);
-  [[nodiscard]] std::unexpected<Error> feature_failure(const char* doing, const std::string& ifname,
+  [[nodiscard]] std::unexpected<Error> ethtool_failure(const char* doing, const std::string& ifname,
                                                        Error error) const;
   [[nodiscard]] std::unexpected<Error> failure(std::string doing, int libnl_error) const;
   [[nodiscard]] std::string subject(int ifindex);  // "red/veth0"

@@ -19,8 +19,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "daemon/netns/ethtool.hpp"
 #include "tests/platform/netns/support.hpp"
 
 namespace vethd::test {
@@ -68,6 +70,18 @@ bool gro(const Netns& ns, const std::string& ifname) {
     request.ifr_data = reinterpret_cast<char*>(&value);
     if (::ioctl(socket.get(), SIOCETHTOOL, &request) < 0) return fail("read GRO of " + ifname);
     return value.data != 0;
+  }));
+}
+
+/// Mbit/s and duplex, as `ethtool` prints them.
+std::pair<std::uint32_t, int> link_mode(const Netns& ns, const std::string& ifname) {
+  return must(in_netns(ns, [&]() -> Result<std::pair<std::uint32_t, int>> {
+    const Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    ethtool_cmd command{};
+    command.cmd = ETHTOOL_GSET;
+    auto asked = ethtool::send(socket.get(), ifname, &command);
+    if (!asked) return pass(std::move(asked));
+    return std::pair(::ethtool_cmd_speed(&command), int{command.duplex});
   }));
 }
 
@@ -257,6 +271,21 @@ TEST_F(LinksTest, SegmentationOfATapWaitsForItsReaderToAcceptIt) {
   EXPECT_TRUE(must(links.features("vm0")).tso);
   must(links.set_features("vm0", {.tso = false}));
   EXPECT_FALSE(must(links.features("vm0")).tso);
+}
+
+TEST_F(LinksTest, GivesATapTheSpeedOfAVeth) {
+  const Netns ns = make_netns("red");
+  const Tap tap = make_tap(ns, "vm0");
+  make_veth(ns, "veth0", "veth1");
+  must(in_netns(ns, []() -> Result<void> {  // as before Linux 6.2
+    const Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    return ethtool::set_link_mode(socket.get(), "vm0", SPEED_10, DUPLEX_HALF);
+  }));
+  ASSERT_EQ(link_mode(ns, "vm0"), std::pair(std::uint32_t{SPEED_10}, DUPLEX_HALF));
+  Links links = must(Links::open(ns));
+  must(links.set_speed("vm0"));
+  EXPECT_EQ(link_mode(ns, "vm0"), link_mode(ns, "veth0"));
+  EXPECT_EQ(links.set_speed("no-such-link").error().code, ENODEV);
 }
 
 TEST_F(LinksTest, CountsWhatTheLinkCounts) {
