@@ -69,8 +69,8 @@ struct Loop : OneCpu {
 };
 
 struct Forwardable : OneCpu {
-  static void run(Path& path, Frame& frame, const std::byte* /*data*/) {
-    bool forwardable = is_skb_forwardable(path.peer, frame);
+  static void run(Path& path, Frame& frame, const std::byte* data) {
+    bool forwardable = is_skb_forwardable(path.peer, frame, data);
     benchmark::DoNotOptimize(forwardable);
   }
 };

@@ -45,12 +45,12 @@ enum class Forward : std::uint8_t {
 };
 
 /// Emulates  net/core/dev.c: ____dev_forward_skb(): the tests.
-inline Forward is_forwardable(Path& path, const Frame& frame) {
+inline Forward is_forwardable(Path& path, const Frame& frame, const std::byte* data) {
   if (!path.peer.running) {
     ++path.counters.drop_receiver_down;
     return Forward::dropped;
   }
-  if (!is_skb_forwardable(path.peer, frame)) {
+  if (!is_skb_forwardable(path.peer, frame, data)) {
     if (path.can_ask) return Forward::unsure;
     ++path.counters.drop_not_forwardable;
     return Forward::dropped;
@@ -74,7 +74,8 @@ inline Forward dev_forward_skb(Path& path, const Crossing& crossing, Frame& fram
     frame.meta.priority = path.dev.priority;
     frame.meta.classid = path.dev.classid;
   }
-  if (const Forward tests = is_forwardable(path, frame); tests != Forward::passes) return tests;
+  const Forward tests = is_forwardable(path, frame, data);
+  if (tests != Forward::passes) return tests;
   scrub(crossing.rules, path, frame.meta);
   eth_type_trans(crossing.rules, frame, data, path.peer);
   skb_postpull_rcsum(frame.meta);
@@ -92,7 +93,8 @@ SoftnetData::Enqueue enqueue(Path& path, Frame& frame, const std::byte* data, Ou
 
 /// Emulates  net/core/dev.c: netif_rx_internal().
 bool netif_rx(Path& path, Frame& frame, const std::byte* data, Outside& outside) {
-  const std::uint32_t len = frame.len;  // the frame may be another CPU's in a moment
+  // The frame may be another CPU's in a moment.
+  const std::uint32_t len = skb_len(frame.len, frame.meta.protocol);
   switch (enqueue(path, frame, data, outside)) {
     case SoftnetData::Enqueue::queued:
       ++path.counters.netif_rx_frames;
@@ -168,13 +170,9 @@ bool takes_lists(const Path& path) {
 void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& outside) {
   const Crossing crossing(path);
   std::uint64_t bytes = 0;
-  std::uint64_t dropped_bytes = 0;
+  std::uint64_t forwarded_bytes = 0;
   const Frame* unsure = nullptr;  // the first of those that stay
   const std::size_t sent = frames.size();
-  const auto drop = [&](Frame& frame) {
-    dropped_bytes += frame.len;
-    outside.release(frame);
-  };
   frames.take_if(
       [&](Frame& frame) {
         if (unsure != nullptr) return false;
@@ -184,9 +182,11 @@ void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& 
           return false;
         }
         bytes += frame.len;
-        return forward == Forward::dropped;
+        if (forward == Forward::dropped) return true;
+        forwarded_bytes += skb_len(frame.len, frame.meta.protocol);
+        return false;
       },
-      drop);
+      [&](Frame& frame) { outside.release(frame); });
   FrameList waiting(frames.holder());
   while (unsure != nullptr && waiting.front() != unsure) {
     Frame& last = *frames.back();
@@ -198,8 +198,11 @@ void veth_xmit_list(Path& path, FrameList& frames, const Arena& arena, Outside& 
   if (!frames.empty()) {
     path.counters.netif_rx_frames += path.softnet->enqueue_to_backlog(frames);
     path.counters.drop_cpu_backlog += frames.size();
-    frames.drain(drop);
-    path.counters.netif_rx_bytes += bytes - dropped_bytes;
+    frames.drain([&](Frame& frame) {
+      forwarded_bytes -= skb_len(frame.len, frame.meta.protocol);
+      outside.release(frame);
+    });
+    path.counters.netif_rx_bytes += forwarded_bytes;
   }
   frames.splice(waiting);
 }

@@ -4,6 +4,7 @@
 #include "daemon/pipeline/broken.hpp"
 #include "daemon/pipeline/device.hpp"
 #include "daemon/pipeline/flow.hpp"
+#include "daemon/pipeline/forward.hpp"
 #include "daemon/pipeline/path.hpp"
 #include "daemon/pipeline/rps.hpp"
 #include "daemon/pipeline/softnet.hpp"
@@ -33,7 +34,7 @@ std::int32_t VethRq::poll(std::int32_t quota, RxContext& context) {
     Frame* const frame = ring_.consume();
     if (frame == nullptr) break;
     ++counters_.xdp_packets;
-    counters_.xdp_bytes += frame->len - kEthHeaderBytes;
+    counters_.xdp_bytes += skb_len(frame->len, frame->meta.protocol) - kEthHeaderBytes;
     orphan(*frame);
     if (gro)
       napi_gro_receive(*frame, now, context);

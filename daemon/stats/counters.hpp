@@ -29,7 +29,8 @@ namespace vethd {
   X(drop_flow_limit, drop, "frames",                                                            \
     "enqueue_to_backlog: CPU_BACKLOG, skb_flow_limit: more than its share of a long queue")     \
   X(netif_rx_frames, other, "frames", "veth_xmit: taken by a backlog, in tstats")               \
-  X(netif_rx_bytes, other, "bytes", "of those, Ethernet header included")                       \
+  X(netif_rx_bytes, other, "bytes",                                                             \
+    "of those, Ethernet header included, but not an outer VLAN tag: skb->len")                  \
   X(drop_napi_backlog, drop, "frames",                                                          \
     "netif_receive_skb after a NAPI poll: refused by the backlog RPS chose")                    \
   X(drop_napi_disabled, drop, "frames",                                                         \
@@ -127,7 +128,7 @@ struct SoftnetCounters {
 // frame taken from the ring, XDP or not; bytes without the Ethernet header, already pulled.
 #define VETHD_RQ(X)                               \
   X(xdp_packets, "frames", "taken from the ring") \
-  X(xdp_bytes, "bytes", "of those, without Ethernet header")
+  X(xdp_bytes, "bytes", "of those, without Ethernet header and outer VLAN tag")
 
 struct RqCounters {
 #define X(name, unit, help) std::uint64_t name = 0;

@@ -253,15 +253,40 @@ void Bed::send(Side from, const Input& input) {
 }
 
 void Bed::put(Side from, const Input& input) {
+  put(input.vnet ? end(from).with_vnet : end(from).plain, input);
+}
+
+void Bed::put(const Fd& socket, const Input& input) {
   inputs_.push_back(input);
   Input& sent = inputs_.back();
   VnetHeader header = sent.vnet.value_or(VnetHeader{});
   const std::array<iovec, 2> data{{{.iov_base = &header, .iov_len = sizeof header},
                                    {.iov_base = sent.bytes.data(), .iov_len = sent.bytes.size()}}};
-  const Fd& socket = sent.vnet ? end(from).with_vnet : end(from).plain;
   const bool ok = sent.vnet ? ::writev(socket.get(), data.data(), data.size()) >= 0
                             : ::writev(socket.get(), data.data() + 1, 1) >= 0;
   sent_.emplace_back(ok ? "ok" : ::strerrorname_np(errno));
+}
+
+void Bed::send_bridged(const std::vector<Input>& inputs) {
+  const End& a = end(Side::a);
+  for (const std::string& command :
+       {std::string("link add bridged0 mtu 9100 type veth peer name port0 mtu 9100"),
+        std::string("link add bridge0 type bridge forward_delay 0 mcast_snooping 0"),
+        std::string("link set port0 master bridge0"), "link set " + a.ifname + " master bridge0",
+        std::string("link set bridge0 up"), std::string("link set port0 up"),
+        std::string("link set bridged0 up")})
+    host("ip -n " + a.netns + " " + command);
+  const auto forwards = [&](const std::string& port) {
+    return ip("-n " + a.netns + " -d link show " + port).find("state forwarding") !=
+           std::string::npos;
+  };
+  must(wait_until([&] { return forwards("port0") && forwards(a.ifname); }, kSoon,
+                  "a bridge that forwards"));
+  bridged_ = system_test::inside(a.netns, [] { return packet_sender("bridged0", false); });
+  for (const Input& input : inputs) {
+    put(bridged_, input);
+    settle();
+  }
 }
 
 /// veth: b is polled by a thread, which cannot run while a real-time thread, ours, keeps its CPU.
@@ -550,6 +575,10 @@ Step send(Side from, std::vector<Input> inputs) {
   return [from, inputs = std::move(inputs)](Bed& bed) {
     for (const Input& input : inputs) bed.send(from, input);
   };
+}
+
+Step from_bridge(std::vector<Input> inputs) {
+  return [inputs = std::move(inputs)](Bed& bed) { bed.send_bridged(inputs); };
 }
 
 Step together(std::vector<Input> inputs) {

@@ -35,6 +35,7 @@ class Bed {
   ~Bed();
 
   void send(Side from, const Input& input);
+  void send_bridged(const std::vector<Input>& inputs);
   void send_together(const std::vector<Input>& inputs);
   void host(const std::string& command);
   void attach_xdp(Side end, const std::string& program);
@@ -68,6 +69,7 @@ class Bed {
 
   End& end(Side side) { return ends_[static_cast<std::size_t>(side)]; }
   void put(Side from, const Input& input);
+  void put(const Fd& socket, const Input& input);
   void while_stopped(const std::function<void()>& send_all);
   [[nodiscard]] bool on_vethd() const { return daemon_ != nullptr; }
   void attach(End& end);
@@ -97,6 +99,7 @@ class Bed {
   std::vector<Input> inputs_;      // numbered from 1 as they are sent
   std::vector<std::string> sent_;  // what each sender was told
   Fd listener_;
+  Fd bridged_;  // sends into a by way of a bridge
   std::vector<Frame> datagrams_;
   bool from_stack_ = false;  // frames whose IPv4 id is not ours
   bool threaded_ = false;    // kernel veth: b polls in a thread of its own

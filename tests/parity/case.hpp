@@ -62,6 +62,10 @@ Step send(Side from, std::vector<Input> inputs);
 inline Step from_a(std::vector<Input> inputs) { return send(Side::a, std::move(inputs)); }
 inline Step from_b(std::vector<Input> inputs) { return send(Side::b, std::move(inputs)); }
 
+/// As from_a(), but by way of a bridge in a's namespace, which a is a port of: the stack has taken
+/// the outer VLAN tag out of the bytes and keeps it beside them.
+Step from_bridge(std::vector<Input> inputs);
+
 /// All frames meet in the same poll of b, which has GRO on (up to its weight of 64).
 Step together(std::vector<Input> inputs);
 

@@ -1,4 +1,6 @@
 // Rows 3 and 4: what `ip -s link` and `ethtool -S` count, and in which unit.
+#include <linux/if_ether.h>
+
 #include "tests/parity/case.hpp"
 
 namespace vethd::parity {
@@ -123,8 +125,17 @@ std::vector<Case> counter_cases() {
                     {"b rx_bytes", "3162"}},
        .coalesced = {{"b got", "1:tcp4/1000"}}},
       {.row = 3,
-       .name = "a tag counts",
-       .steps = {from_a({ethernet({.bytes = 104, .vlan = 5})})},
+       .name = "a tag beside the frame does not count",
+       .steps = {from_bridge({ethernet({.bytes = 104, .vlan = 5})})},
+       .expected = {{"b got", "1"}, {"a tx_bytes", "100"}, {"b rx_bytes", "100"}}},
+      {.row = 4,
+       .name = "a tag beside the frame does not count on the NAPI path",
+       .setup = {.a = {.tso = false}, .b = {.gro = true}},
+       .steps = {from_bridge({ethernet({.bytes = 104, .vlan = 5})})},
+       .expected = {{"b got", "1"}, {"b ethtool rx_queue_0_xdp_bytes", "86"}}},
+      {.row = 3,
+       .name = "the inner of two tags counts",
+       .steps = {from_bridge({ethernet({.bytes = 108, .type = ETH_P_8021Q, .vlan = 5})})},
        .expected = {{"b got", "1"}, {"a tx_bytes", "104"}, {"b rx_bytes", "104"}}},
       {.row = 3,
        .name = "an EtherType that nobody handles is received and dropped",

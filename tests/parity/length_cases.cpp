@@ -1,4 +1,6 @@
 // Row 2: which lengths cross. The receiver's MTU + 18 decides; super-frames are exempt.
+#include <linux/if_ether.h>
+
 #include "tests/parity/case.hpp"
 
 namespace vethd::parity {
@@ -24,6 +26,26 @@ Case dropped(const std::string& what, const Setup& setup, const Input& input) {
           .setup = setup,
           .steps = {from_a({input, ethernet({.seed = 2})})},
           .expected = {{"b got", "2"}}};
+}
+
+/// From a bridge, which keeps the outer tag beside the frame.
+Case crosses_bridged(const std::string& what, const Input& input) {
+  return {.row = 2,
+          .name = "from a bridge " + what + " crosses",
+          .setup = kWideSender,
+          .steps = {from_bridge({input})},
+          .expected = {{"sent", "ok"}, {"b got", "1"}}};
+}
+Case dropped_bridged(const std::string& what, const Input& input) {
+  return {.row = 2,
+          .name = "from a bridge " + what + " is dropped",
+          .setup = kWideSender,
+          .steps = {from_bridge({input, ethernet({.seed = 2})})},
+          .expected = {{"b got", "2"}}};
+}
+Input tagged(std::size_t bytes) { return ethernet({.bytes = bytes, .vlan = 5}); }
+Input double_tagged(std::size_t bytes) {
+  return ethernet({.bytes = bytes, .type = ETH_P_8021Q, .vlan = 5});
 }
 
 Input of(std::size_t bytes) { return ethernet({.bytes = bytes}); }
@@ -52,7 +74,10 @@ std::vector<Case> length_cases() {
       dropped("a frame of 1522 bytes", kWideSender, of(1522)),
       dropped("a frame of 9114 bytes at mtu 1500", kWideSender, of(9114)),
       crosses("a tagged frame of 1518 bytes", {}, ethernet({.bytes = 1518, .vlan = 5})),
-      dropped("a tagged frame of 1522 bytes", kWideSender, ethernet({.bytes = 1522, .vlan = 5})),
+      crosses_bridged("1522 bytes with a tag", tagged(1522)),
+      dropped_bridged("1523 bytes with a tag", tagged(1523)),
+      crosses_bridged("1522 bytes with two tags, a full packet,", double_tagged(1522)),
+      dropped_bridged("1523 bytes with two tags", double_tagged(1523)),
       crosses("a frame of 86 bytes at mtu 68", small, of(86)),
       dropped("a frame of 87 bytes at mtu 68", small, of(87)),
       crosses("a frame of 9018 bytes at mtu 9000", jumbo, of(9018)),

@@ -21,21 +21,43 @@ Frame frame_of(std::uint32_t len) {
 
 // --- is_skb_forwardable() ---------------------------------------------------------------------
 
+using Header = std::array<std::byte, kEthHeaderBytes>;
+
+Header header_of(std::uint16_t type) {
+  Header header{};
+  store_be16(header.data() + kEthHeaderBytes - 2, type);
+  return header;
+}
+
 TEST(Forwardable, TakesMtuHeaderAndOneTagButNotAByteMore) {
+  const Header plain = header_of(0x0800);
   for (const std::uint32_t mtu : {68U, 1500U, 9000U, 65535U}) {
     Device peer;
     peer.mtu = mtu;
-    EXPECT_TRUE(is_skb_forwardable(peer, frame_of(mtu + 18)));
-    EXPECT_FALSE(is_skb_forwardable(peer, frame_of(mtu + 19)));
+    EXPECT_TRUE(is_skb_forwardable(peer, frame_of(mtu + 18), plain.data()));
+    EXPECT_FALSE(is_skb_forwardable(peer, frame_of(mtu + 19), plain.data()));
   }
+}
+
+TEST(Forwardable, DoesNotCountTheOuterTag) {
+  const Device peer;
+  for (const std::uint16_t type : {std::uint16_t{0x8100}, std::uint16_t{0x88a8}}) {
+    const Header tagged = header_of(type);
+    EXPECT_TRUE(is_skb_forwardable(peer, frame_of(1522), tagged.data()));
+    EXPECT_FALSE(is_skb_forwardable(peer, frame_of(1523), tagged.data()));
+    EXPECT_EQ(skb_len(104, type), 100U);
+    EXPECT_EQ(skb_len(17, type), 17U) << "too short to have a tag";
+  }
+  EXPECT_EQ(skb_len(104, 0x0800), 104U);
 }
 
 TEST(Forwardable, LetsASuperFrameOfAnyLengthPass) {
   const Device peer;
   Frame frame = frame_of(65549);
-  EXPECT_FALSE(is_skb_forwardable(peer, frame));
+  const Header plain = header_of(0x0800);
+  EXPECT_FALSE(is_skb_forwardable(peer, frame, plain.data()));
   frame.meta.gso_type = 1;
-  EXPECT_TRUE(is_skb_forwardable(peer, frame));
+  EXPECT_TRUE(is_skb_forwardable(peer, frame, plain.data()));
 }
 
 // --- eth_type_trans() -------------------------------------------------------------------------
