@@ -18,8 +18,9 @@ class Xsk;
 /// What to attach: one queue of a device. The descriptor stays open until after detach(), a socket
 /// until after abandon().
 struct EndpointSetup {
-  int fd = -1;  // of a TAP
-  PathId path;  // direction of the frames that enter here
+  int fd = -1;                    // of a TAP
+  std::uint32_t vnet_bytes = 10;  // of a TAP: Tap::vnet_bytes()
+  PathId path;                    // direction of the frames that enter here
   QueueId queue;
   CpuId owner{};       // the worker that reads it
   bool reads = false;  // it is this one

@@ -82,7 +82,8 @@ Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns
 
 Pairs::~Pairs() { close(); }
 
-void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> done) {
+void Pairs::open(const config::Pair& config, const Rules& rules,
+                 std::function<void(Result<void>)> done) {
   auto pair = std::make_unique<VethPair>();
   pair->id = {static_cast<std::uint32_t>(pairs_.size())};
   pair->name = config.name;
@@ -92,7 +93,7 @@ void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> d
   pair->end(Side::a).config = config.a;
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
-    if (auto created = open_end(*pair, side); !created) return done(created);
+    if (auto created = open_end(*pair, side, rules); !created) return done(created);
   if (auto attached = attach_programs(*pair); !attached) return done(attached);
   for (const Side side : kSides)
     if (auto fitted = fit_segmentation(*pair, side); !fitted) return done(fitted);
@@ -113,12 +114,16 @@ void Pairs::finish_open(VethPair& pair, Result<void> outcome) {
   if (const auto opened = std::exchange(pair.opened, nullptr)) opened(std::move(outcome));
 }
 
-Result<void> Pairs::open_end(VethPair& pair, Side side) {
+Result<void> Pairs::open_end(VethPair& pair, Side side, const Rules& rules) {
   PairEnd& end = pair.end(side);
   auto netns = namespaces_.find(end.config.netns);
   if (!netns) return pass(std::move(netns));
   end.netns = std::move(*netns);
-  if (end.config.driver == config::Driver::tap) return create_tap(end);
+  if (end.config.driver == config::Driver::tap) {
+    // A network card's frames would have to be split here; the sender's stack can do that as well.
+    const bool for_card = pair.end(peer_of(side)).config.driver == config::Driver::af_xdp;
+    return create_tap(end, {.udp = rules.has_gso_udp_l4, .udp_tunnel = !for_card});
+  }
   return take_nic(end, memory_.first_chunks[pair.id.value][index_of(side)]);
 }
 
@@ -133,8 +138,8 @@ Result<void> Pairs::take_nic(PairEnd& end, const NicMemory::FirstChunks& first_c
   return open_nic(end, janitor_, memory_.arena, first_chunks);
 }
 
-Result<void> Pairs::create_tap(PairEnd& end) {
-  auto tap = Tap::create(end.netns->netns, end.config.ifname, end.config.queues);
+Result<void> Pairs::create_tap(PairEnd& end, const SuperFrames& super_frames) {
+  auto tap = Tap::create(end.netns->netns, end.config.ifname, end.config.queues, super_frames);
   if (!tap) return pass(std::move(tap));
   end.tap = std::move(*tap);
   if (end.config.rx_udp_gro_forwarding && !end.tap->takes_udp_super_frames())
@@ -219,6 +224,7 @@ void Pairs::add_to_workers(VethPair& pair, std::function<void(Result<void>)> don
           for (std::uint32_t i = 0; i < end.config.queues; ++i) {
             const CpuId owner = owner_of(pair.id, i, workers);
             mail.endpoints.push_back({.fd = end.tap ? end.tap->queue(i) : -1,
+                                      .vnet_bytes = end.tap ? end.tap->vnet_bytes() : 0,
                                       .path = path_from(pair.id, side),
                                       .queue = {static_cast<std::uint16_t>(i)},
                                       .owner = owner,

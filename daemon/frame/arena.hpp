@@ -16,7 +16,7 @@ constexpr std::size_t kChunkBytes = 4096;
 constexpr std::size_t kChunkHeadroom = 256;
 constexpr std::size_t kChunkFrameBytes = kChunkBytes - kChunkHeadroom;
 
-// The longest a TAP hands out: 65535 + 14 Ethernet + 4 VLAN + 10 vnet header = 65563, in pages.
+// The longest a TAP hands out: 65535 + 14 Ethernet + 4 VLAN + 26 vnet header = 65579, in pages.
 constexpr std::size_t kLandingBytes = 17UL * 4096;
 
 // Few enough that the bytes of one TCP stream stay near the cache, enough for a batch of 64.

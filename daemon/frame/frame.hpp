@@ -67,7 +67,10 @@ struct FrameMeta {
   std::uint16_t csum_offset = 0;    // bytes from csum_start
   std::uint16_t gso_size = 0;       // payload bytes of a segment
   std::uint16_t hdr_len = 0;        // vnet header's hint: linear bytes, at least the headers
-  std::uint8_t gso_type = 0;        // VIRTIO_NET_HDR_GSO_*; 0: not a super-frame
+  std::uint16_t outer_th = 0;  // bytes from the Ethernet header; of a super-frame in a UDP tunnel:
+  std::uint16_t inner_nh = 0;  // the tunnel's UDP header, and the network header inside
+  std::uint8_t gso_type = 0;   // VIRTIO_NET_HDR_GSO_*; 0: not a super-frame
+  bool outer_csum = false;     // the tunnel's UDP header has a checksum
   IpSummed ip_summed = IpSummed::none;
   PacketType pkt_type = PacketType::host;
   TstampType tstamp_type = TstampType::realtime;

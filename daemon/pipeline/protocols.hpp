@@ -40,7 +40,9 @@ constexpr std::uint16_t kUdpCheckOffset = 6;
 // FrameMeta::gso_type, VIRTIO_NET_HDR_GSO_* of include/uapi/linux/virtio_net.h.
 constexpr std::uint8_t kGsoTcpv4 = 1;
 constexpr std::uint8_t kGsoTcpv6 = 4;
-constexpr std::uint8_t kGsoUdpL4 = 5;   // IPv4 and IPv6
-constexpr std::uint8_t kGsoEcn = 0x80;  // beside a TCP type: the first segment has CWR
+constexpr std::uint8_t kGsoUdpL4 = 5;             // IPv4 and IPv6
+constexpr std::uint8_t kGsoUdpTunnelIpv4 = 0x20;  // beside a type: it is that of the inner frame
+constexpr std::uint8_t kGsoUdpTunnelIpv6 = 0x40;  // the same, and the outer header is IPv6
+constexpr std::uint8_t kGsoEcn = 0x80;            // beside a TCP type: the first segment has CWR
 
 }  // namespace vethd

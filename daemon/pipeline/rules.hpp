@@ -17,6 +17,9 @@ namespace vethd {
 struct Rules {
   std::string_view kernel;
 
+  // drivers/net/veth.c: VETH_FEATURES
+  bool has_gso_udp_l4;  // NETIF_F_GSO_SOFTWARE has it: a UDP_SEGMENT send crosses whole
+
   // drivers/net/veth.c: veth_xmit()
   enum class Napi : std::uint8_t {
     never,        // there is only the backlog
@@ -66,6 +69,7 @@ struct Rules {
 
 inline constexpr Rules kRules414{
     .kernel = "4.14",
+    .has_gso_udp_l4 = false,
     .napi = Rules::Napi::never,
     .records_rx_queue = false,
     .poll_orphans = Rules::Orphan::always,
@@ -106,6 +110,7 @@ inline constexpr Rules kRules54 = [] {
 inline constexpr Rules kRules61 = [] {
   Rules rules = kRules54;
   rules.kernel = "6.1";
+  rules.has_gso_udp_l4 = true;
   rules.napi = Rules::Napi::if_eligible;
   rules.records_rx_queue = false;
   rules.poll_orphans = Rules::Orphan::unless_sock_wfree;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "drivers/tap/compat.hpp"
+#include "drivers/tap/vnet.hpp"
 
 namespace vethd {
 namespace {
@@ -18,13 +19,21 @@ struct Offload {
   const char* name;
 };
 constexpr std::array kOffloads{
-    Offload{TUN_F_CSUM, "csum"},       Offload{TUN_F_TSO4, "tso4"}, Offload{TUN_F_TSO6, "tso6"},
-    Offload{TUN_F_TSO_ECN, "tso_ecn"}, Offload{TUN_F_USO4, "uso4"}, Offload{TUN_F_USO6, "uso6"},
+    Offload{TUN_F_CSUM, "csum"},
+    Offload{TUN_F_TSO4, "tso4"},
+    Offload{TUN_F_TSO6, "tso6"},
+    Offload{TUN_F_TSO_ECN, "tso_ecn"},
+    Offload{TUN_F_USO4, "uso4"},
+    Offload{TUN_F_USO6, "uso6"},
+    Offload{TUN_F_UDP_TUNNEL_GSO, "udp_tunnel"},
+    Offload{TUN_F_UDP_TUNNEL_GSO_CSUM, "udp_tunnel_csum"},
 };
 
 // Best first; a kernel refuses a mask with a bit it does not know.
 constexpr unsigned kTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-constexpr std::array kOffloadMasks{kTso | TUN_F_USO4 | TUN_F_USO6, kTso, unsigned{TUN_F_CSUM}};
+constexpr unsigned kUso = TUN_F_USO4 | TUN_F_USO6;
+constexpr unsigned kTunnel = TUN_F_UDP_TUNNEL_GSO | TUN_F_UDP_TUNNEL_GSO_CSUM;
+constexpr std::array kOffloadMasks{kTso | kUso | kTunnel, kTso | kUso, kTso, unsigned{TUN_F_CSUM}};
 
 // A device without an owner lets in whoever can open the tun node; one with an owner, that user and
 // CAP_NET_ADMIN of its namespace: tun_not_capable(). To be another root is not enough, so the owner
@@ -70,7 +79,8 @@ Result<Fd> open_queue(const std::string& ifname, short flags, const std::string&
 
 }  // namespace
 
-Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned queues) {
+Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned queues,
+                        const SuperFrames& wanted) {
   return in_netns(ns, [&]() -> Result<Tap> {
     const std::string label = ns.label() + "/" + ifname;
     const std::string doing = "create TAP " + label;
@@ -85,11 +95,37 @@ Result<Tap> Tap::create(const Netns& ns, const std::string& ifname, unsigned que
       fds.push_back(std::move(*fd));
       if (i == 0 && !set_owner(fds.front().get())) return fail("own TAP " + label);
     }
-    for (const unsigned mask : kOffloadMasks)
-      if (::ioctl(fds.front().get(), TUNSETOFFLOAD, mask) == 0)
-        return Tap(std::move(fds), mask, label);
-    return fail("set offloads of TAP " + label);
+    Tap tap(std::move(fds), label);
+    if (auto probed = tap.probe_offloads(); !probed) return pass(std::move(probed));
+    tap.wanted_ = tap.possible_;
+    if (!wanted.udp) tap.wanted_ &= ~kUso;
+    if (!wanted.udp_tunnel) tap.wanted_ &= ~kTunnel;
+    if (auto set = tap.set_offloads(tap.wanted_); !set) return pass(std::move(set));
+    return tap;
   });
+}
+
+Result<void> Tap::set_offloads(unsigned offloads) {
+  if (::ioctl(queues_.front().get(), TUNSETOFFLOAD, offloads) < 0)
+    return fail("set offloads of TAP " + ifname_);
+  offloads_ = offloads;
+  return {};
+}
+
+/// The header has to be as long as the best set needs, or every read would fail with EFAULT; a
+/// longer one than is needed does no harm. Nothing is read while the device is down.
+Result<void> Tap::probe_offloads() {
+  for (const unsigned mask : kOffloadMasks) {
+    const std::size_t bytes = (mask & kTunnel) != 0 ? kVnetTunnelBytes : kVnetBytes;
+    const int size = static_cast<int>(bytes);
+    if (::ioctl(queues_.front().get(), TUNSETVNETHDRSZ, &size) < 0)
+      return fail("set the vnet header size of TAP " + ifname_);
+    if (!set_offloads(mask)) continue;  // EINVAL
+    possible_ = mask;
+    vnet_bytes_ = static_cast<std::uint32_t>(bytes);
+    return {};
+  }
+  return fail("set offloads of TAP " + ifname_);
 }
 
 std::vector<std::string> Tap::offloads() const {
@@ -109,12 +145,9 @@ Result<void> Tap::set_carrier(bool on) {
 }
 
 Result<void> Tap::set_segmentation(bool on) {
-  const unsigned offloads = on ? possible_ : unsigned{TUN_F_CSUM};
+  const unsigned offloads = on ? wanted_ : unsigned{TUN_F_CSUM};
   if (offloads == offloads_) return {};
-  if (::ioctl(queues_.front().get(), TUNSETOFFLOAD, offloads) < 0)
-    return fail("set offloads of TAP " + ifname_);
-  offloads_ = offloads;
-  return {};
+  return set_offloads(offloads);
 }
 
 Result<std::string> Tap::current_name() const {

@@ -58,12 +58,15 @@ void TapQueue::complete(const Completion& completion, const io_uring_cqe& cqe) {
 void TapQueue::complete_read(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
     const FrameAddr start = io_.landing.take(cqe);
-    if (cqe.res >= static_cast<int>(kVnetBytes)) {
-      const auto len = static_cast<std::uint32_t>(cqe.res) - static_cast<std::uint32_t>(kVnetBytes);
-      Frame& frame = io_.pool.wrap_landing({start.value + kVnetBytes}, len);
+    if (cqe.res >= static_cast<int>(vnet_bytes_)) {
+      const std::uint32_t len = static_cast<std::uint32_t>(cqe.res) - vnet_bytes_;
+      const Arena& arena = io_.pool.arena();
+      Frame& frame = io_.pool.wrap_landing({start.value + vnet_bytes_}, len);
       frame.path = path();
       frame.meta.queue_mapping = queue().value;
-      decode_vnet(io_.pool.arena().at(start), frame.meta);
+      decode_vnet(arena.at(start), frame.meta);
+      if (in_udp_tunnel(frame.meta)) [[unlikely]]
+        decode_vnet_tunnel(arena.at(start), arena.bytes_of(frame), frame.meta);
       io_.landing.received(len);
       if (!has_arrivals()) io_.ready.push_back(this);
       arrived().push(frame);
@@ -98,11 +101,13 @@ void TapQueue::complete_read(const io_uring_cqe& cqe) {
 
 void TapQueue::write(Frame& frame) {
   const Arena& arena = io_.pool.arena();
-  std::byte* const start = arena.bytes_of(frame) - kVnetBytes;
+  std::byte* const start = arena.bytes_of(frame) - vnet_bytes_;
   encode_vnet(frame.meta, start);
+  if (in_udp_tunnel(frame.meta)) [[unlikely]]
+    encode_vnet_tunnel(frame.meta, start);
   io_uring_sqe& sqe = next_sqe();
   if (frame.frags == 0)
-    io_uring_prep_write(&sqe, slot, start, frame.len + static_cast<unsigned>(kVnetBytes), 0);
+    io_uring_prep_write(&sqe, slot, start, frame.len + vnet_bytes_, 0);
   else
     io_uring_prep_writev(&sqe, slot, io_.pieces.gather(frame, arena, start), frame.frags + 1U, 0);
   sqe.flags |= IOSQE_FIXED_FILE;

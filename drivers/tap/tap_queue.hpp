@@ -14,7 +14,9 @@ class TapQueue final : public UringQueue {
   // the first from waiting on the device.
   static constexpr unsigned kChainReads = 8;
 
-  using UringQueue::UringQueue;
+  TapQueue(UringShared& io, const EndpointSetup& setup, std::uint16_t file_slot,
+           std::uint32_t serial)
+      : UringQueue(io, setup, file_slot, serial), vnet_bytes_(setup.vnet_bytes) {}
 
   void transmit(FrameList& frames) override {
     while (Frame* frame = frames.pop()) write(*frame);
@@ -35,9 +37,10 @@ class TapQueue final : public UringQueue {
   void complete_read(const io_uring_cqe& cqe);
   void write(Frame& frame);
 
-  bool reading_ = false;         // to be kept armed
-  bool failed_ = false;          // cannot be read any more
-  std::uint32_t in_flight_ = 0;  // reads; a multishot counts as one
+  const std::uint32_t vnet_bytes_;  // in front of each frame
+  bool reading_ = false;            // to be kept armed
+  bool failed_ = false;             // cannot be read any more
+  std::uint32_t in_flight_ = 0;     // reads; a multishot counts as one
 };
 
 }  // namespace vethd

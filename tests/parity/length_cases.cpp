@@ -144,7 +144,10 @@ std::vector<Case> length_cases() {
        .name = "a UDP_SEGMENT send crosses whole",
        .setup = {.addresses = true},
        .steps = {listen(), datagram(5000, 1000)},
-       .expected = {{"sent", "ok"}, {"b udp", "1000 1000 1000 1000 1000"}, {"b lengths", "5042"}}},
+       .expected = {{"sent", "ok"}, {"b udp", "1000 1000 1000 1000 1000"}, {"b lengths", "5042"}},
+       .elsewhere = {{"4.14", {{"b lengths", "1042 1042 1042 1042 1042"}}},
+                     {"5.4", {{"b lengths", "1042 1042 1042 1042 1042"}}},
+                     {"6.1", {{"b lengths", "5042"}}}}},
   };
 }
 

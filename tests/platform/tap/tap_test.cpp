@@ -11,11 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "drivers/tap/vnet.hpp"
 #include "tests/platform/netns/support.hpp"
 
 namespace vethd::test {
@@ -69,6 +72,29 @@ TEST_F(TapTest, IsOnlyForWhoeverAdministersItsNamespace) {
     // The device lets further queues in: it was not the number of queues that kept those out.
     EXPECT_EQ(attach(ns, name, queues, [] { return true; }), queues > 1 ? 0 : EBUSY);
   }
+}
+
+TEST_F(TapTest, OffersWhatItsCallerWants) {
+  const Netns ns = make_netns("red");
+  const auto has = [](const vethd::Tap& tap, const std::string& offload) {
+    return std::ranges::count(tap.offloads(), offload) != 0;
+  };
+  auto all = must(vethd::Tap::create(ns, "tap0", 1));
+  const bool udp = has(all, "uso4");
+  const bool tunnels = has(all, "udp_tunnel");  // from Linux 6.17 on
+  EXPECT_EQ(has(all, "udp_tunnel_csum"), tunnels);
+  EXPECT_EQ(has(all, "uso6"), udp);
+  EXPECT_EQ(all.vnet_bytes(), tunnels ? kVnetTunnelBytes : kVnetBytes);
+
+  auto plain = must(vethd::Tap::create(ns, "tap1", 1, {.udp = false, .udp_tunnel = false}));
+  EXPECT_EQ(plain.offloads(), (std::vector<std::string>{"csum", "tso4", "tso6", "tso_ecn"}));
+  EXPECT_EQ(plain.vnet_bytes(), all.vnet_bytes())
+      << "such frames may be written to it all the same";
+  EXPECT_EQ(plain.takes_udp_super_frames(), udp);
+  must(plain.set_segmentation(false));
+  EXPECT_EQ(plain.offloads(), std::vector<std::string>{"csum"});
+  must(plain.set_segmentation(true));
+  EXPECT_FALSE(has(plain, "uso4"));
 }
 
 }  // namespace

@@ -119,7 +119,11 @@ class UringIoTest : public testing::Test {
     }
     ASSERT_TRUE(running) << "the link watch has not seen the carrier";
     ASSERT_TRUE(io_->start());
-    auto endpoint = io_->attach({.fd = tap_->queue(0), .path = {0}, .queue = {0}, .reads = true});
+    auto endpoint = io_->attach({.fd = tap_->queue(0),
+                                 .vnet_bytes = tap_->vnet_bytes(),
+                                 .path = {0},
+                                 .queue = {0},
+                                 .reads = true});
     ASSERT_TRUE(endpoint) << endpoint.error().text();
     endpoint_ = *endpoint;
     io_->wait(false);

@@ -48,7 +48,7 @@ class XdpHookTest : public PlatformTest {
 
   /// A frame, written as the daemon does: to the stack, with a vnet header in front.
   void write(std::vector<std::byte> frame, const FrameMeta& meta = {}) {
-    frame.insert(frame.begin(), kVnetBytes, std::byte{});
+    frame.insert(frame.begin(), tap_->vnet_bytes(), std::byte{});
     encode_vnet(meta, frame.data());
     ASSERT_EQ(::write(tap_->queue(0), frame.data(), frame.size()),
               static_cast<ssize_t>(frame.size()))
@@ -196,8 +196,8 @@ TEST_F(XdpHookTest, FramesSentBackCanBeReadFromTheTap) {
     pollfd readable{.fd = tap_->queue(0), .events = POLLIN, .revents = 0};
     ASSERT_EQ(::poll(&readable, 1, 10'000), 1);
     const ssize_t bytes = ::read(tap_->queue(0), buffer.data(), buffer.size());
-    if (bytes != static_cast<ssize_t>(kVnetBytes + frame.size())) continue;
-    if (std::equal(frame.begin(), frame.end(), buffer.begin() + kVnetBytes)) return;
+    if (bytes != static_cast<ssize_t>(tap_->vnet_bytes() + frame.size())) continue;
+    if (std::equal(frame.begin(), frame.end(), buffer.begin() + tap_->vnet_bytes())) return;
   }
   FAIL() << "the frame did not come back";
 }

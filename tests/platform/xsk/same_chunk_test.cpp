@@ -146,6 +146,7 @@ class SameChunk : public PlatformTest, public testing::WithParamInterface<Combin
       device.plain_frames = end.nic.has_value();
       if (GetParam().rps) device.rps_cpus = {{CpuId{1}}};
       mail.endpoints.push_back({.fd = end.tap ? end.tap->queue(0) : -1,
+                                .vnet_bytes = end.tap ? end.tap->vnet_bytes() : 0,
                                 .path = path_from(kPair, side),
                                 .queue = {0},
                                 .owner = {0},
