@@ -106,7 +106,8 @@ struct RpsOff : OneCpu {
 struct RpsMap {
   static constexpr std::size_t kCpus = 4;
   static void adapt(Path& path) {
-    for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu) path.peer.rps_cpus.push_back({cpu});
+    std::vector<CpuId>& cpus = path.peer.rps_cpus.emplace_back();
+    for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu) cpus.push_back({cpu});
   }
   static void run(Path& path, Frame& frame, const std::byte* data) {
     RpsChoice choice = get_rps_cpu(path, frame, data);

@@ -35,7 +35,8 @@ int attach(const Netns& ns, const std::string& ifname, unsigned queues,
            const std::function<bool()>& become) {
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::setns(ns.fd().get(), CLONE_NEWNET) < 0) ::_exit(kFailed);
+    const auto file = ns.file();
+    if (!file || ::setns(file->get(), CLONE_NEWNET) < 0) ::_exit(kFailed);
     // Whom the node lets in is the host's choice; what counts is who attaches.
     const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     if (fd < 0 || !become()) ::_exit(kFailed);

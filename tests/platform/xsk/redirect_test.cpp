@@ -208,7 +208,7 @@ TEST_P(RedirectTest, KnowsWhenItsDeviceIsGone) {
 
 TEST_P(RedirectTest, RefusesADescriptorThatIsNoSocketOfItsKind) {
   Redirect redirect = must(attach());
-  const Result<void> refused = redirect.add(kQueue, red().fd().get());
+  const Result<void> refused = redirect.add(kQueue, must(red().file()).get());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().doing, "steer queue 0 into its socket");
 }
