@@ -103,7 +103,11 @@ Loop::WatchPtr Loop::after(std::chrono::milliseconds delay, Handler handler) {
 }
 
 void Loop::on_signals(const std::vector<int>& signals, std::function<void(int)> handler) {
-  for (const int signal : signals) impl_->signals.add(signal);
+  for (const int signal : signals) {
+    // One that somebody around us keeps for himself, as valgrind does, does not reach us either.
+    boost::system::error_code kept;
+    impl_->signals.add(signal, kept);
+  }
   impl_->on_signal = std::move(handler);
   impl_->wait_for_signal();
 }
