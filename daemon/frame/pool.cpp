@@ -1,5 +1,6 @@
 #include "daemon/frame/pool.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <ranges>
 
@@ -37,12 +38,34 @@ Frame* FramePool::take_chunk() {
 
 bool FramePool::park(Frame& frame) {
   const std::uint32_t bytes = frame.linear_bytes();
-  if (frame.buffer != Buffer::landing || bytes > kChunkFrameBytes || chunks_.empty()) return false;
+  if (frame.buffer != Buffer::landing || chunks_.empty()) return false;
+  if (bytes > kChunkFrameBytes) return park_in_pieces(frame);
   const FrameAddr target{take_empty_chunk().value + kChunkHeadroom};
   std::memcpy(arena_.at(target), arena_.bytes_of(frame), bytes);
   release_landing(frame);
   frame.addr = target;
   frame.buffer = Buffer::chunk;
+  return true;
+}
+
+bool FramePool::park_in_pieces(Frame& frame) {
+  const std::uint32_t bytes = frame.len;
+  const std::size_t needed = (bytes + kChunkFrameBytes - 1) / kChunkFrameBytes;
+  if (frame.frags != 0 || bytes > kMaxParkedBytes || chunks_.size() < needed) return false;
+  const std::byte* const from = arena_.bytes_of(frame);
+  const FrameAddr head{take_empty_chunk().value + kChunkHeadroom};
+  std::memcpy(arena_.at(head), from, kChunkFrameBytes);
+  release_landing(frame);  // its bytes stay until the buffer is lent again
+  frame.addr = head;
+  frame.len = kChunkFrameBytes;
+  frame.buffer = Buffer::chunk;
+  for (std::uint32_t done = kChunkFrameBytes; done < bytes;) {  // ends: needed - 1 pieces
+    Frame& piece = *take_chunk();
+    piece.len = std::min(bytes - done, static_cast<std::uint32_t>(kChunkFrameBytes));
+    std::memcpy(arena_.bytes_of(piece), from + done, piece.len);
+    done += piece.len;
+    chain(frame, piece, 0);
+  }
   return true;
 }
 

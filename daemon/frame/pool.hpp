@@ -10,6 +10,9 @@
 
 namespace vethd {
 
+// A jumbo frame of 9216 bytes and more; not a super-frame, which would be a copy of 64 KiB.
+constexpr std::size_t kMaxParkedBytes = 4 * kChunkFrameBytes;
+
 /// Lends frames with memory behind them, and takes them back.
 ///
 /// Shape    as many frames as buffers: a frame never lacks a descriptor.
@@ -44,7 +47,8 @@ class FramePool {
   Frame* take_chunk();
 
   /// Moves a frame from its landing buffer into a chunk, so that the buffer can be read into again
-  /// while the frame waits. False if it is too long for one or none is free; it stays where it is.
+  /// while the frame waits; a long one into several, the first with the headers. False if it is
+  /// longer than kMaxParkedBytes or chunks are lacking; it stays where it is.
   bool park(Frame& frame);
 
   /// Takes back a frame of this worker, the fragments on its chain, and their memory.
@@ -59,6 +63,7 @@ class FramePool {
     return {addr.value / kChunkBytes * kChunkBytes};
   }
   Frame& take_frame();
+  bool park_in_pieces(Frame& frame);
   void release_fragments(Frame& frame);
   void release_landing(const Frame& frame);
 

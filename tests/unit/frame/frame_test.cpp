@@ -253,8 +253,31 @@ TEST_F(Pool, ParksAFrameWithItsBytesAndFreesTheLandingBuffer) {
   EXPECT_EQ(pool_.free_chunks(), kChunks);
 }
 
+TEST_F(Pool, ParksALongFrameInSeveralChunks) {
+  constexpr std::uint32_t kBytes = 2 * kChunkFrameBytes + 1;
+  Frame& frame = land(kBytes);
+  for (std::uint32_t i = 0; i < kBytes; ++i)
+    arena_.bytes_of(frame)[i] = static_cast<std::byte>(i % 251);
+  ASSERT_TRUE(pool_.park(frame));
+  EXPECT_EQ(pool_.landings_held(), 0U);
+  EXPECT_EQ(pool_.free_chunks(), kChunks - 3);
+  EXPECT_EQ(frame.len, kBytes);
+  EXPECT_EQ(frame.frags, 2U);
+  std::uint32_t at = 0;
+  const auto expect_bytes = [&](const Frame& piece, std::uint32_t bytes) {
+    for (std::uint32_t i = 0; i < bytes; ++i, ++at)
+      ASSERT_EQ(arena_.bytes_of(piece)[i], static_cast<std::byte>(at % 251)) << "byte " << at;
+  };
+  expect_bytes(frame, frame.linear_bytes());
+  for (const Frame* piece = frame.frag_list; piece != nullptr; piece = piece->next)
+    expect_bytes(*piece, piece->len);
+  EXPECT_EQ(at, kBytes);
+  pool_.release(frame);
+  EXPECT_EQ(pool_.free_chunks(), kChunks);
+}
+
 TEST_F(Pool, LeavesAFrameWhereItIsWhenNoChunkFits) {
-  Frame& long_frame = land(kChunkFrameBytes + 1);
+  Frame& long_frame = land(kMaxParkedBytes + 1);
   EXPECT_FALSE(pool_.park(long_frame));
   while (pool_.take_chunk() != nullptr) {
   }
