@@ -201,7 +201,7 @@ struct End {
   // Emulated CPUs that RPS may choose, ascending: of all rx queues, or of each; empty: off.
   std::vector<std::vector<CpuId>> rps_cpus;
   std::uint32_t rps_flow_cnt = 0;   // RFS flows per rx queue, a power of two; 0: off
-  std::uint32_t txqueuelen = 1000;  // frames in the TAP's transmit ring
+  std::uint32_t txqueuelen = 4096;  // frames in the TAP's transmit ring
   // As ethtool -K names them.
   bool gro = false;
   bool tso = true;  // of a TAP

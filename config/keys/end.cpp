@@ -218,8 +218,8 @@ const std::array kCommonAndTapKeys = {
              flow_entries<&End::rps_flow_cnt>},
     Key<End>{{.name = "txqueuelen",
               .unit = "frames",
-              .standard = "1000",
-              .example = "1000",
+              .standard = "4096",
+              .example = "4096",
               .min = 1,
               .max = kMaxTxQueueLen,
               .rule = "write a ring size in range: with no slot nothing gets through, and each "

@@ -219,7 +219,7 @@ TEST_P(Upkeep, PutsBackWhatAVethWouldNotLetBeChanged) {
   expect_put_back("ip link set veth0 carrier off", "switched the carrier");
   EXPECT_TRUE(carriers_become({true, true}));
   expect_put_back("ip link set veth0 txqueuelen 500000", "set txqueuelen 500000");
-  EXPECT_NE(ip("-n red link show veth0").find("qlen 1000"), std::string::npos);
+  EXPECT_NE(ip("-n red link show veth0").find("qlen 4096"), std::string::npos);
   expect_put_back("ethtool -K veth0 rx-gro-list on", "switched rx-gro-list on");
   const std::string features = run({"ethtool", "-k", "veth0"}, {.netns = "red"}).out;
   EXPECT_NE(features.find("rx-gro-list: off"), std::string::npos) << features;

@@ -49,7 +49,7 @@ TEST(Parse, GivesDefaultsToWhatIsLeftOut) {
   EXPECT_EQ(end.queues, 1U);
   EXPECT_TRUE(end.rps_cpus.empty());
   EXPECT_EQ(end.rps_flow_cnt, 0U);
-  EXPECT_EQ(end.txqueuelen, 1000U);
+  EXPECT_EQ(end.txqueuelen, 4096U);
   EXPECT_FALSE(end.gro);  // as a fresh veth is
   EXPECT_TRUE(end.tso);
   EXPECT_FALSE(end.rx_udp_gro_forwarding);
