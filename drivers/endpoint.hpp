@@ -6,6 +6,7 @@
 
 #include "daemon/core/ids.hpp"
 #include "daemon/frame/list.hpp"
+#include "drivers/turn.hpp"
 
 namespace vethd {
 
@@ -20,8 +21,22 @@ class Endpoint {
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
-  /// Moves frames that have arrived to `batch`, oldest first, at most `limit`.
-  void receive(FrameList& batch, std::size_t limit) { batch.splice(arrived_, limit); }
+  /// Moves frames that have arrived to `batch`, oldest first: at most `limit`, and what fits in a
+  /// turn. Returns what they weigh.
+  std::uint32_t receive(FrameList& batch, std::size_t limit) {
+    std::uint32_t weight = 0;
+    std::size_t count = 0;
+    for (const Frame* frame = arrived_.front();
+         frame != nullptr && count < limit && weight < turn_.share(); frame = frame->next) {
+      weight += frame->weight();
+      ++count;
+    }
+    batch.splice(arrived_, count);
+    return weight;
+  }
+  /// How much it may bring at a time.
+  [[nodiscard]] Turn& turn() { return turn_; }
+  [[nodiscard]] const Turn& turn() const { return turn_; }
   /// Takes back, in front of the others, what receive() gave and nobody wanted.
   void give_back(FrameList& batch) {
     batch.splice(arrived_);
@@ -34,6 +49,9 @@ class Endpoint {
 
   /// Takes all frames, in order. Each comes out of the worker's Io::written() later, once.
   virtual void transmit(FrameList& frames) = 0;
+  /// Plain frames that transmit() would not drop for lack of room. Asked of ends that take no
+  /// super-frames, before those are split.
+  [[nodiscard]] virtual std::size_t transmit_room() { return SIZE_MAX; }
 
   [[nodiscard]] PathId path() const { return path_; }  // that of frames which enter here
   [[nodiscard]] QueueId queue() const { return queue_; }
@@ -44,6 +62,7 @@ class Endpoint {
  private:
   PathId path_;
   QueueId queue_;
+  Turn turn_;
 };
 
 }  // namespace vethd

@@ -116,6 +116,10 @@ struct alignas(64) Frame {
   [[nodiscard]] std::uint32_t linear_bytes() const { return len - frag_bytes; }
   /// What the ledger counts it as.
   [[nodiscard]] std::uint32_t frames() const { return coalesced ? frags + 1U : 1U; }
+  /// The segments it stands for: what it costs whoever receives it, roughly.
+  [[nodiscard]] std::uint32_t weight() const {
+    return meta.gso_size == 0 ? 1U : 1U + len / meta.gso_size;
+  }
   /// All headers of those frames included.
   [[nodiscard]] std::uint32_t bytes() const {
     return coalesced ? len + std::uint32_t{frags} * meta.hdr_len : len;

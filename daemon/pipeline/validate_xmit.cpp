@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint16_t kCsumMangled0 = 0xffff;  // CSUM_MANGLED_0: a zero would say "none"
 
 /// The super-frame itself stays with the caller.
-void split(const Frame& frame, FramePool& pool, Counters& counters, FrameList& out) {
+void split(const Frame& frame, std::size_t room, FramePool& pool, Counters& counters,
+           FrameList& out) {
   auto segmenter = Segmenter::of(frame, pool.arena(), Ipv4Ids::incrementing);
   if (!segmenter) {
     ++counters.drop_not_segmentable;
@@ -26,6 +27,10 @@ void split(const Frame& frame, FramePool& pool, Counters& counters, FrameList& o
   // What the super-frame stands for enters here, whether there is memory for all of it or not.
   counters.split_frames += segmenter->segments() - 1;
   for (std::uint32_t left = segmenter->segments(); left > 0; --left) {
+    if (out.size() >= room) {
+      counters.drop_tx_ring_full += left;
+      return;
+    }
     Frame* const segment = pool.take_chunk();
     if (segment == nullptr) {
       counters.drop_no_chunk += left;
@@ -62,7 +67,8 @@ bool finish_checksum(Frame& frame, const Arena& arena) {
   return true;
 }
 
-void validate_xmit(FrameList& leaving, FramePool& pool, Counters& counters, FrameList& spent) {
+void validate_xmit(FrameList& leaving, std::size_t room, FramePool& pool, Counters& counters,
+                   FrameList& spent) {
   unsigned unfinished = 0;
   leaving.for_each([&](const Frame& frame) {
     unfinished |= frame.meta.gso_type;
@@ -73,7 +79,7 @@ void validate_xmit(FrameList& leaving, FramePool& pool, Counters& counters, Fram
   frames.splice(leaving);
   while (Frame* frame = frames.pop()) {  // ends: what is split is plain
     if (frame->meta.gso_type != 0) {
-      split(*frame, pool, counters, leaving);
+      split(*frame, room, pool, counters, leaving);
       spent.push(*frame);
     } else if (frame->meta.ip_summed == IpSummed::partial &&
                !finish_checksum(*frame, pool.arena())) {

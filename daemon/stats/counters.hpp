@@ -42,7 +42,8 @@ namespace vethd {
     "skb_gso_segment: a super-frame whose headers and description do not match")                \
   X(drop_bad_csum_start, drop, "frames",                                                        \
     "skb_checksum_help: a checksum to be finished outside the frame")                           \
-  X(drop_no_chunk, drop, "frames", "segments for which the arena had no chunk")                 \
+  X(drop_no_chunk, drop, "frames",                                                              \
+    "for a network card: segments or waiting frames for which the arena had no chunk")          \
   X(drop_too_long, drop, "frames", "longer than a network card's chunk holds")                  \
   X(drop_write_eio, drop, "frames", "endpoint refused: EIO, the device is down")                \
   X(drop_write_einval, drop, "frames", "endpoint refused: EINVAL, offload description invalid") \

@@ -10,6 +10,13 @@
 #include "daemon/pipeline/validate_xmit.hpp"
 
 namespace vethd {
+namespace {
+
+// Landing buffers that may lie in sockets' rings: a device that is down sends nothing, and others
+// read with the rest.
+constexpr std::size_t kLandingsInRings = kLandingBuffers / 4;
+
+}  // namespace
 
 Worker::Worker(const WorkerParts& parts)
     : cpu_(parts.cpu),
@@ -42,26 +49,37 @@ void Worker::run() {
 
 void Worker::wait() {
   if (has_work()) {
-    io_.wait(/*block=*/false);
+    wait_for_io(/*block=*/false);
     return;
   }
   if (busy_poll_.is_on() && busy_poll_.pays(clock_.now()) && look()) return;
   ++counters_.sleeps;
   const Instant began = busy_poll_.is_on() ? clock_.now() : Instant{};
-  io_.wait(/*block=*/true);
+  wait_for_io(/*block=*/true);
   if (busy_poll_.is_on() && !io_.ready().empty()) busy_poll_.slept(clock_.now() - began);
+}
+
+/// What is submitted here is written here: how long that takes is what the round's last source
+/// costs. With something to write the wait is no sleep.
+bool Worker::wait_for_io(bool block) {
+  Turn* const turn = std::exchange(measured_turn_, nullptr);
+  if (!std::exchange(transmitted_, false) || turn == nullptr) return io_.wait(block);
+  const Instant began = clock_.now();
+  const bool something = io_.wait(block);
+  turn->measured(measured_weight_, clock_.now() - began);
+  return something;
 }
 
 /// Looks for something to do without sleeping, as long as that may pay.
 bool Worker::look() {
-  if (io_.wait(/*block=*/false)) return true;  // what the last round has sent off
+  if (wait_for_io(/*block=*/false)) return true;  // what the last round has sent off
   ++counters_.busy_polls;
   const Instant began = clock_.now();
   for (Instant last = began;;) {  // ends: at the limit of BusyPoll
     if (io_.has_events()) {
       ++counters_.busy_poll_hits;
       busy_poll_.found_something();
-      io_.wait(/*block=*/false);
+      wait_for_io(/*block=*/false);
       return true;
     }
     std::this_thread::yield();  // whoever waits for this CPU has it now
@@ -135,16 +153,22 @@ void Worker::take_handover() {
 
 void Worker::receive() {
   std::vector<Endpoint*>& ready = io_.ready();
-  for (Endpoint* source : ready) {
+  auto next = ready.begin();
+  while (next != ready.end() && measured_turn_ == nullptr) {
+    Endpoint* const source = *next++;
     Path& path = *paths_[source->path().value];
     const std::size_t batch = batch_of(path, *source);
     if (batch == 0) continue;  // the sender goes on
-    source->receive(received_, batch);
+    const std::uint32_t weight = source->receive(received_, batch);
     if (path.dev.mute_checksums)
       received_.for_each([this](Frame& frame) { mark_unfinished_checksum(frame, pool_.arena()); });
     forward_batch(path, *source);
     path.softnet->do_softirq(context_);
+    if (!source->turn().ends_round(weight)) continue;
+    measured_turn_ = &source->turn();
+    measured_weight_ = weight;
   }
+  std::rotate(ready.begin(), next, ready.end());  // those that had no turn come first next time
   std::erase_if(
       ready, [this](Endpoint* source) { return !source->has_arrivals() || is_stopped(*source); });
 }
@@ -277,17 +301,20 @@ void Worker::transmit(const PortSide& side, FrameList& frames) {
 
 void Worker::transmit(const PortQueue& queue, FrameList& run) {
   if (queue.endpoint == nullptr) {
+    spare_landings(run, paths_[run.front()->path.value]->counters);
     run.drain([&](Frame& frame) { hand_on(frame, queue.owner); });
     return;
   }
   Path& path = *paths_[run.front()->path.value];
   if (path.peer.plain_frames) {
     FrameList spent(Holder::transmit);
-    validate_xmit(run, pool_, path.counters, spent);
+    validate_xmit(run, queue.endpoint->transmit_room(), pool_, path.counters, spent);
     spent.drain([this](Frame& frame) { release(frame); });
+    spare_landings(run, path.counters);
   } else {
     coalesce(run, path.dev, path.peer, pool_.arena());
   }
+  transmitted_ = true;
   queue.endpoint->transmit(run);
 }
 
@@ -310,6 +337,22 @@ const Worker::PortQueue& Worker::egress(const PortSide& side, const Frame& frame
   for (const PortQueue& queue : side.queues)
     if (queue.endpoint != nullptr) return queue;
   return mapped;
+}
+
+/// What goes into a socket's ring may stay there, and so may what another worker is to put there.
+void Worker::spare_landings(FrameList& leaving, Counters& counters) {
+  if (pool_.landings_held() <= kLandingsInRings) return;
+  const auto is_one_too_many = [this](Frame& frame) {
+    if (frame.buffer != Buffer::landing || frame.home != cpu_.value) return false;
+    if (frame.meta.gso_type != 0) return false;  // is split, and its buffer comes home
+    if (pool_.landings_held() <= kLandingsInRings) return false;
+    park(frame);
+    return frame.buffer == Buffer::landing;
+  };
+  leaving.take_if(is_one_too_many, [&](Frame& frame) {
+    ++counters.drop_no_chunk;
+    release(frame);
+  });
 }
 
 /// To the one worker that may write it, which then does what transmit() does here.

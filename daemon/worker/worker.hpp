@@ -22,7 +22,7 @@
 namespace vethd {
 
 // Frames one source hands over before the softirq runs: NAPI_POLL_WEIGHT, what a driver's poll
-// hands to the stack at most.
+// hands to the stack at most. Fewer where they take long: Turn.
 constexpr std::size_t kReceiveBatch = 64;
 
 // How long the answer to a LookAgain holds: a sender that goes on with frames that are too long is
@@ -80,6 +80,7 @@ class Worker final : private Outside {
   };
 
   void wait();
+  bool wait_for_io(bool block);
   bool look();
 
   void take_mail();
@@ -98,6 +99,7 @@ class Worker final : private Outside {
   static void count_ended(const Frame& frame, Counters& counters);
   void park(FrameList& queue);
   void park(Frame& frame);
+  void spare_landings(FrameList& leaving, Counters& counters);
   void hand_on(Frame& frame, CpuId owner);
   void send_home(Frame& frame);
   void wake_told();
@@ -181,6 +183,10 @@ class Worker final : private Outside {
   std::vector<VethRq*> polling_;         // receive queues that have ever been in use
   std::vector<bool> sent_home_to_;       // by CpuId, this round
   std::vector<bool> handed_on_to_;       // by CpuId, this round
+  // Of this round: whose turn it was, what it brought, and whether there is anything to write.
+  Turn* measured_turn_ = nullptr;
+  std::uint32_t measured_weight_ = 0;
+  bool transmitted_ = false;
   BusyPoll busy_poll_;
   WorkerCounters counters_;
 

@@ -23,6 +23,7 @@ class XskQueue final : public UringQueue {
            std::uint32_t serial);
 
   void transmit(FrameList& frames) override;
+  [[nodiscard]] std::size_t transmit_room() override { return abandoned_ ? 0 : xsk_.send_room(); }
   void start_reading() override;
   void stop_reading() override;
   [[nodiscard]] bool is_quiet() const override {
@@ -31,7 +32,7 @@ class XskQueue final : public UringQueue {
   void abandon() override;
   void reclaim() override;
   void complete(const Completion& completion, const io_uring_cqe& cqe) override;
-  void resume() override {}  // every round fills
+  bool resume() override { return true; }  // every round fills
 
   /// Whether collect() would find a frame.
   [[nodiscard]] bool has_received() const { return reading_ && xsk_.has_received(); }

@@ -7,16 +7,21 @@
 #include "drivers/tap/vnet.hpp"
 
 namespace vethd {
+namespace {
+
+// Turns after which what others have done is forgotten.
+constexpr std::uint64_t kRecentTurns = 16;
+// A busy TAP that has no more than that before it runs empty is quiet.
+constexpr std::uint32_t kFewFrames = 8;
+
+}  // namespace
 
 void TapQueue::start_reading() {
   if (failed_) return;
   reading_ = true;
   // Where a cancellation has not come through yet, its end arms the queue again.
   if (in_flight_ != 0) return;
-  if (io_.landing.any())
-    arm();
-  else
-    io_.starved.push_back(this);
+  if (!arm_if_buffers()) io_.starved.push_back(this);
 }
 
 void TapQueue::stop_reading() {
@@ -24,22 +29,92 @@ void TapQueue::stop_reading() {
   if (in_flight_ != 0) cancel();
 }
 
+bool TapQueue::arm_if_buffers() {
+  // Who has just become busy finds its share lent to others, and what busy readers have left over
+  // is used up when there are none any more.
+  const bool others_share = reader_ == Reader::busy
+                                ? io_.landing.lent(Reader::busy) == 0
+                                : io_.busy_readers == 0 && io_.landing.lent(Reader::busy) >
+                                                               io_.landing.lent(Reader::quiet);
+  const Reader other = reader_ == Reader::busy ? Reader::quiet : Reader::busy;
+  buffers_ = others_share ? other : reader_;
+  if (io_.landing.lent(buffers_) == 0) return false;
+  arm();
+  return true;
+}
+
 void TapQueue::arm() {
-  const unsigned reads = io_.multishot ? 1 : kChainReads;
-  for (unsigned i = 0; i < reads; ++i) {
+  reads_ = reader_ == Reader::busy ? reads_of_a_turn() : io_.multishot ? 1 : kChainReads;
+  for (unsigned i = 0; i < reads_; ++i) {
     io_uring_sqe& sqe = next_sqe();
-    if (io_.multishot) {
-      prepare_read_multishot(sqe, slot, LandingBuffers::kGroup);
+    const auto group = static_cast<std::uint16_t>(buffers_);
+    if (reader_ == Reader::quiet && io_.multishot) {
+      prepare_read_multishot(sqe, slot, group);
     } else {
       io_uring_prep_read(&sqe, slot, nullptr, kLandingBytes, 0);
-      sqe.buf_group = LandingBuffers::kGroup;
+      sqe.buf_group = group;
       sqe.flags |= IOSQE_BUFFER_SELECT;
-      if (i + 1 < reads) sqe.flags |= IOSQE_IO_HARDLINK;
+      if (reader_ == Reader::busy && reads_ > 1)
+        sqe.rw_flags = RWF_NOWAIT;  // each reads or says EAGAIN when it is submitted, in order
+      else if (i + 1 < reads_)
+        sqe.flags |= IOSQE_IO_HARDLINK;
     }
     sqe.flags |= IOSQE_FIXED_FILE;
     sqe.user_data = user_data(Op::read);
   }
-  in_flight_ = reads;
+  taken_ = 0;
+  in_flight_ = reads_;
+}
+
+/// Busy TAPs share the time of one turn, so that each of them is read again as soon. One read waits
+/// for more where there was none left.
+unsigned TapQueue::reads_of_a_turn() const {
+  if (drained_) return 1;
+  const auto turns = static_cast<std::uint32_t>(io_.busy_readers);
+  const auto most =
+      std::min(turn().share() / turns / weight_, std::uint32_t{LandingBuffers::kBusyBuffers});
+  return std::max(std::min(most, 2 * taken_), 2U);
+}
+
+bool TapQueue::resume() {
+  if (!reading_ || in_flight_ != 0) return true;
+  if (has_arrivals()) return false;  // more than a turn's worth: the others may read meanwhile
+  become(next_reader());
+  if (drained_) in_a_row_ = 0;
+  if (!arm_if_buffers()) return false;
+  drained_ = false;
+  return true;
+}
+
+Reader TapQueue::next_reader() const {
+  const bool alone = io_.turns >= io_.shared_until;
+  if (alone || !io_.multishot)
+    return Reader::quiet;  // where none stays armed, reads are few anyway
+  if (reader_ == Reader::busy)
+    return drained_ && in_a_row_ < kFewFrames ? Reader::quiet : Reader::busy;
+  // A quarter of all buffers is too much where somebody else wants some.
+  const bool recent = io_.turns - last_turn_ <= kRecentTurns;
+  return recent && 4 * std::size_t{taken_} >= io_.landing.offered(reader_) ? Reader::busy
+                                                                           : Reader::quiet;
+}
+
+void TapQueue::note_taken() {
+  if (last_turn_ != io_.turns && reader_ == Reader::quiet) taken_ = 0;
+  last_turn_ = io_.turns;
+  ++taken_;
+  ++in_a_row_;
+  if (io_.last_reader == this) return;
+  if (io_.last_reader != nullptr) io_.shared_until = io_.turns + kRecentTurns;
+  io_.last_reader = this;
+}
+
+void TapQueue::become(Reader reader) {
+  if (reader == reader_) return;
+  reader_ = reader;
+  if (reader == Reader::busy)
+    ++io_.busy_readers;
+  else
+    --io_.busy_readers;
 }
 
 void TapQueue::cancel() {
@@ -57,7 +132,8 @@ void TapQueue::complete(const Completion& completion, const io_uring_cqe& cqe) {
 
 void TapQueue::complete_read(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
-    const FrameAddr start = io_.landing.take(cqe);
+    const FrameAddr start = io_.landing.take(buffers_, cqe);
+    note_taken();
     if (cqe.res >= static_cast<int>(vnet_bytes_)) {
       const std::uint32_t len = static_cast<std::uint32_t>(cqe.res) - vnet_bytes_;
       const Arena& arena = io_.pool.arena();
@@ -67,7 +143,8 @@ void TapQueue::complete_read(const io_uring_cqe& cqe) {
       decode_vnet(arena.at(start), frame.meta);
       if (in_udp_tunnel(frame.meta)) [[unlikely]]
         decode_vnet_tunnel(arena.at(start), arena.bytes_of(frame), frame.meta);
-      io_.landing.received(len);
+      io_.landing.received(buffers_, len);
+      weight_ = frame.weight();
       if (!has_arrivals()) io_.ready.push_back(this);
       arrived().push(frame);
     } else {
@@ -81,8 +158,10 @@ void TapQueue::complete_read(const io_uring_cqe& cqe) {
     return;
   }
   switch (-std::min(cqe.res, 0)) {
-    case 0:
     case EAGAIN:
+      drained_ = true;
+      break;
+    case 0:
     case EINTR:
     case ECANCELED:
       break;

@@ -19,7 +19,12 @@ struct UringShared {
   Ring ring;
   FramePool& pool;
   LandingBuffers landing;
-  bool multishot;  // reads that stay armed
+  // Who reads how much: tap_queue.cpp.
+  std::uint64_t turns = 0;       // refills
+  std::size_t busy_readers = 0;  // of all TAPs
+  const void* last_reader = nullptr;
+  std::uint64_t shared_until = 0;  // the turn until which somebody else counts as reading, too
+  bool multishot;                  // reads that stay armed
   Pieces pieces;
   FrameList written{Holder::written};
   FrameList pending{Holder::pending_write};  // with an operation of their own
@@ -48,8 +53,10 @@ class UringQueue : public Endpoint {
 
   /// An operation of its own has completed: one with its slot and generation.
   virtual void complete(const Completion& completion, const io_uring_cqe& cqe) = 0;
-  /// There are buffers again: called once for each time it stood in `starved`.
-  virtual void resume() = 0;
+  /// Buffers have come home: called while it stands in `starved`. False: none for this one.
+  virtual bool resume() = 0;
+  /// The turn that it last got a buffer in. Who has waited longest is the first to read again.
+  [[nodiscard]] std::uint64_t last_turn() const { return last_turn_; }
 
   const std::uint16_t slot;        // of the registered file
   const std::uint32_t generation;  // completions of a former queue in this slot do not match
@@ -62,6 +69,7 @@ class UringQueue : public Endpoint {
   }
 
   UringShared& io_;
+  std::uint64_t last_turn_ = 0;
 };
 
 }  // namespace vethd

@@ -146,12 +146,21 @@ void UringIo::arm_wake() {
 }
 
 void UringIo::refill() {
-  shared_.landing.refill();
-  if (shared_.landing.any()) {
-    for (UringQueue* queue : shared_.starved) queue->resume();
-    shared_.starved.clear();
+  ++shared_.turns;
+  const bool had_busy = shared_.busy_readers != 0;
+  shared_.landing.refill(had_busy);
+  resume_starved();
+  if (!had_busy && shared_.busy_readers != 0) {  // who has just become busy has no buffers yet
+    shared_.landing.refill(true);
+    resume_starved();
   }
   for (XskQueue* socket : sockets_) socket->fill();
+}
+
+void UringIo::resume_starved() {
+  if (shared_.starved.empty()) return;
+  std::ranges::sort(shared_.starved, {}, &UringQueue::last_turn);
+  std::erase_if(shared_.starved, [](UringQueue* queue) { return queue->resume(); });
 }
 
 Result<Endpoint*> UringIo::attach(const EndpointSetup& setup) {

@@ -57,6 +57,7 @@ class UringIo final : public Io {
   void complete(const io_uring_cqe& cqe);
   void complete_write(const Completion& completion, const io_uring_cqe& cqe);
   [[nodiscard]] bool has_received() const;
+  void resume_starved();
   void arm_pause();
   void arm_wake();
   void wake_by_event(CpuId worker);

@@ -400,6 +400,22 @@ TEST_F(Nic, ThatIsRemovedUnderLoadTakesItsPairWithItAndNoOther) {
   EXPECT_TRUE(sent) << sent.error().text();
 }
 
+/// What its tx ring holds stays there until it is up again: one worker, and it reads on.
+TEST_F(Nic, ThatGoesDownUnderLoadLeavesItsNeighbourBuffers) {
+  const Pair other = {.name = "other",
+                      .a = {.netns = "green", .ifname = "o0", .addresses = {"10.0.0.1/24"}},
+                      .b = {.netns = "brown", .ifname = "o1", .addresses = {"10.0.0.2/24"}}};
+  start({.pairs = {nic_to_tap(), other}, .workers = 1});
+  const FrameSource there("blue", "veth1", FrameSource::Pace::as_fast_as_possible);
+  ASSERT_TRUE(PacketSocket("red", "veth0").receive(kSoon)) << "no load";
+  ip("-n nic-veth0 link set veth0 down");
+  const auto sent =
+      udp_in_order({"green", "brown", "10.0.0.2"}, {.rounds = 50, .sizes = {100, 1400}});
+  EXPECT_TRUE(sent) << sent.error().text();
+  ip("-n nic-veth0 link set veth0 up");
+  EXPECT_TRUE(PacketSocket("red", "veth0").receive(kSoon)) << "not after it is up again";
+}
+
 // Those that its queue has never received into, too.
 TEST_F(Nic, ThatIsRemovedGivesBackAllItsMemory) {
   start({.pairs = {nic_to_tap()}});

@@ -57,8 +57,8 @@ class ValidateXmit : public testing::Test {
     return frame;
   }
   /// The bytes that leave, in order; none asks for anything.
-  std::vector<Bytes> run() {
-    validate_xmit(leaving_, frames_.pool(), counters_, spent_);
+  std::vector<Bytes> run(std::size_t room = SIZE_MAX) {
+    validate_xmit(leaving_, room, frames_.pool(), counters_, spent_);
     std::vector<Bytes> out;
     leaving_.for_each([&](const Frame& frame) {
       EXPECT_EQ(frame.meta.ip_summed, IpSummed::none);
@@ -168,6 +168,18 @@ TEST_F(ValidateXmit, AccountsForSegmentsTheArenaHasNoChunkFor) {
   EXPECT_EQ(counters_.split_frames, 9U);
   EXPECT_EQ(counters_.drop_no_chunk, 6U);
   while (Frame* frame = taken.pop()) frames_.pool().release(*frame);
+}
+
+TEST_F(ValidateXmit, SplitsNoMoreThanTheDeviceHasRoomFor) {
+  put(test::build({}));
+  put(super_frame({}, 10000, 1000));
+  put(super_frame({}, 10000, 1000));
+  const std::size_t chunks = frames_.pool().free_chunks();
+  EXPECT_EQ(run(4).size(), 4U);
+  EXPECT_EQ(chunks - frames_.pool().free_chunks(), 3U);
+  EXPECT_EQ(counters_.split_frames, 18U);
+  EXPECT_EQ(counters_.drop_tx_ring_full, 17U);
+  EXPECT_EQ(counters_.drop_no_chunk, 0U);
 }
 
 }  // namespace
