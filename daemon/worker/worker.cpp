@@ -154,6 +154,7 @@ void Worker::take_handover() {
 void Worker::receive() {
   std::vector<Endpoint*>& ready = io_.ready();
   auto next = ready.begin();
+  measured_turn_ = nullptr;
   while (next != ready.end() && measured_turn_ == nullptr) {
     Endpoint* const source = *next++;
     Path& path = *paths_[source->path().value];

@@ -58,7 +58,7 @@ void put_under_pressure(Random& random, Parameters& drawn) {
   drawn.send_percent = 100;
   drawn.burst_packets = 300;
   drawn.stall_percent = 0;
-  drawn.change_percent = random.one_of({2U, 10U});
+  drawn.change_percent = random.one_of({20U, 50U});
   drawn.troubles.reads_per_wait = 64;
   drawn.troubles.landing_limit = kLandingBuffers;
   for (auto& machine : drawn.machines) {
@@ -145,7 +145,7 @@ Parameters Parameters::draw(std::uint64_t seed, std::uint32_t steps) {
   drawn.burst_packets = random.one_of({1U, 20U, 150U});
   drawn.stall_percent = random.one_of({0U, 1U, 5U});
   drawn.change_percent = random.one_of({0U, 2U, 10U});
-  if (random.percent(20)) put_under_pressure(random, drawn);
+  if (random.percent(30)) put_under_pressure(random, drawn);
   return drawn;
 }
 

@@ -9,6 +9,9 @@
 
 #include <fmt/core.h>
 
+#include "daemon/pipeline/bytes.hpp"
+#include "daemon/pipeline/forward.hpp"
+
 namespace vethd::sim {
 namespace {
 
@@ -239,8 +242,11 @@ int Simulation::receive(PairId pair, Side side, QueueId queue, std::span<const s
   VnetHeader header;
   std::memcpy(&header, packet.data(), kVnetBytes);
   check(frame_bytes >= kEthHeaderBytes, "no frame without a whole Ethernet header is delivered");
-  check(frame_bytes <= kLargeMtu + kEthHeaderBytes + kVlanBytes || header.gso_type != 0,
-        "no frame longer than mtu + 18 is delivered unless it is GSO");
+  const std::uint16_t ether_type = load_be16(&packet[kVnetBytes + kEthHeaderBytes - 2]);
+  check(skb_len(static_cast<std::uint32_t>(frame_bytes), ether_type) <=
+                kLargeMtu + kEthHeaderBytes + kVlanBytes ||
+            header.gso_type != 0,
+        "no frame longer than mtu + 18, but for an outer tag, is delivered unless it is GSO");
   ++outcome_.delivered;
   mix(outcome_.trace, path.value);
   mix(outcome_.trace, frame_bytes);
