@@ -66,24 +66,31 @@ void TapQueue::arm() {
   in_flight_ = reads_;
 }
 
-/// Busy TAPs share the time of one turn, so that each of them is read again as soon. One read waits
-/// for more where there was none left.
+/// Busy TAPs share the time of one turn and the buffers, so that each of them is read again as
+/// soon. One read waits for more where there was none left.
 unsigned TapQueue::reads_of_a_turn() const {
   if (drained_) return 1;
-  const auto turns = static_cast<std::uint32_t>(io_.busy_readers);
-  const auto most =
-      std::min(turn().share() / turns / weight_, std::uint32_t{LandingBuffers::kBusyBuffers});
-  return std::max(std::min(most, 2 * taken_), 2U);
+  const auto readers = static_cast<std::uint32_t>(io_.busy_readers);
+  const auto buffers = static_cast<std::uint32_t>(LandingBuffers::kBusyBuffers) / readers;
+  return std::max(std::min({turn().share() / readers / weight_, buffers, wanted_}), 2U);
 }
 
 bool TapQueue::resume() {
   if (!reading_ || in_flight_ != 0) return true;
   if (has_arrivals()) return false;  // more than a turn's worth: the others may read meanwhile
   become(next_reader());
-  if (drained_) in_a_row_ = 0;
   if (!arm_if_buffers()) return false;
+  if (drained_) in_a_row_ = 0;
   drained_ = false;
   return true;
+}
+
+/// As many reads as it mostly uses: one that finds nothing costs as much as one that does.
+void TapQueue::fit_wanted() {
+  if (drained_)
+    wanted_ /= 2;
+  else if (taken_ >= reads_)
+    wanted_ = std::clamp(2 * wanted_, 2U, std::uint32_t{LandingBuffers::kBusyBuffers});
 }
 
 Reader TapQueue::next_reader() const {
@@ -175,7 +182,9 @@ void TapQueue::complete_read(const io_uring_cqe& cqe) {
       io_.failures.push_back({.path = path(), .queue = queue(), .error = -cqe.res});
       return;
   }
-  if (in_flight_ == 0) io_.starved.push_back(this);
+  if (in_flight_ != 0) return;
+  fit_wanted();
+  io_.starved.push_back(this);
 }
 
 void TapQueue::write(Frame& frame) {

@@ -37,6 +37,7 @@ class TapQueue final : public UringQueue {
   void arm();
   bool arm_if_buffers();
   void note_taken();
+  void fit_wanted();
   void become(Reader reader);
   [[nodiscard]] Reader next_reader() const;
   [[nodiscard]] unsigned reads_of_a_turn() const;
@@ -49,6 +50,7 @@ class TapQueue final : public UringQueue {
   Reader buffers_ = Reader::quiet;  // whose its armed reads take
   std::uint32_t reads_ = 0;         // those armed last
   std::uint32_t taken_ = 0;         // frames: by those reads; of one that stays armed, in a turn
+  std::uint32_t wanted_ = 2;        // reads, in its next turn
   std::uint32_t in_a_row_ = 0;      // frames, since there was none left
   bool drained_ = false;            // there was none left
   std::uint32_t weight_ = 1;        // of the last frame

@@ -174,7 +174,9 @@ TEST_P(TcpIntegrity, BothWaysAtOnceInWritesOfAnySize) {
   RecordProperty("retransmitted", std::to_string(done->retransmitted));
   for (const char* netns : {"red", "blue"}) {
     expect_clean_arrival(netns);
-    if (nothing_was_lost()) {
+    // The veth behind an AF_XDP socket has the kernel's backlog of the CPU that a worker sends on:
+    // what it sends after it has moved may overtake what it sent before.
+    if (!on_xdp() && nothing_was_lost()) {
       EXPECT_EQ(number(nstat(netns), "TcpExtTCPOFOQueue"), 0U) << netns;
     }
   }
