@@ -156,8 +156,7 @@ class Daemon {
   /// Start-up takes the run-time path: a pair comes while those before it forward already.
   void open_next_pair(std::size_t index) {
     if (index == config_.pairs.size()) return end_unless(serve());
-    const Rules& rules = machines_[config_.pairs[index].machine.value]->rules;
-    pairs_->open(config_.pairs[index], rules, [this, index](const Result<void>& opened) {
+    pairs_->open(config_.pairs[index], [this, index](const Result<void>& opened) {
       if (!opened) {
         Error error = opened.error();
         error.doing = "pair " + config_.pairs[index].name + ": " + error.doing;

@@ -82,8 +82,7 @@ Pairs::Pairs(Loop& loop, Janitor& janitor, WorkerSet& workers, bool create_netns
 
 Pairs::~Pairs() { close(); }
 
-void Pairs::open(const config::Pair& config, const Rules& rules,
-                 std::function<void(Result<void>)> done) {
+void Pairs::open(const config::Pair& config, std::function<void(Result<void>)> done) {
   auto pair = std::make_unique<VethPair>();
   pair->id = {static_cast<std::uint32_t>(pairs_.size())};
   pair->name = config.name;
@@ -93,7 +92,7 @@ void Pairs::open(const config::Pair& config, const Rules& rules,
   pair->end(Side::a).config = config.a;
   pair->end(Side::b).config = config.b;
   for (const Side side : kSides)
-    if (auto created = open_end(*pair, side, rules); !created) return done(created);
+    if (auto created = open_end(*pair, side); !created) return done(created);
   if (auto attached = attach_programs(*pair); !attached) return done(attached);
   for (const Side side : kSides)
     if (auto fitted = fit_segmentation(*pair, side); !fitted) return done(fitted);
@@ -114,7 +113,7 @@ void Pairs::finish_open(VethPair& pair, Result<void> outcome) {
   if (const auto opened = std::exchange(pair.opened, nullptr)) opened(std::move(outcome));
 }
 
-Result<void> Pairs::open_end(VethPair& pair, Side side, const Rules& rules) {
+Result<void> Pairs::open_end(VethPair& pair, Side side) {
   PairEnd& end = pair.end(side);
   auto netns = namespaces_.find(end.config.netns);
   if (!netns) return pass(std::move(netns));
@@ -122,7 +121,7 @@ Result<void> Pairs::open_end(VethPair& pair, Side side, const Rules& rules) {
   if (end.config.driver == config::Driver::tap) {
     // A network card's frames would have to be split here; the sender's stack can do that as well.
     const bool for_card = pair.end(peer_of(side)).config.driver == config::Driver::af_xdp;
-    return create_tap(end, {.udp = rules.has_gso_udp_l4, .udp_tunnel = !for_card});
+    return create_tap(end, {.udp = pair.rules->has_gso_udp_l4, .udp_tunnel = !for_card});
   }
   return take_nic(end, memory_.first_chunks[pair.id.value][index_of(side)]);
 }

@@ -86,9 +86,9 @@ class Pairs {
   Pairs(const Pairs&) = delete;
   Pairs& operator=(const Pairs&) = delete;
 
-  /// Opens one pair, up to forwarding frames; then calls done. rules: of its machine. What an error
-  /// leaves of it goes with close().
-  void open(const config::Pair& config, const Rules& rules, std::function<void(Result<void>)> done);
+  /// Opens one pair, up to forwarding frames; then calls done. What an error leaves of it goes with
+  /// close().
+  void open(const config::Pair& config, std::function<void(Result<void>)> done);
 
   [[nodiscard]] const std::vector<std::unique_ptr<VethPair>>& all() const { return pairs_; }
 
@@ -118,7 +118,7 @@ class Pairs {
     friend bool operator==(const Place&, const Place&) = default;
   };
 
-  Result<void> open_end(VethPair& pair, Side side, const Rules& rules);
+  Result<void> open_end(VethPair& pair, Side side);
   Result<void> create_tap(PairEnd& end, const SuperFrames& super_frames);
   Result<void> take_nic(PairEnd& end, const NicMemory::FirstChunks& first_chunks);
   void bring_up(VethPair& pair);
