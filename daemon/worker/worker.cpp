@@ -60,13 +60,14 @@ void Worker::wait() {
 }
 
 /// What is submitted here is written here: how long that takes is what the round's last source
-/// costs. With something to write the wait is no sleep.
+/// costs, and those before it as much, or they had ended the round. With something to write the
+/// wait is no sleep.
 bool Worker::wait_for_io(bool block) {
   Turn* const turn = std::exchange(measured_turn_, nullptr);
   if (!std::exchange(transmitted_, false) || turn == nullptr) return io_.wait(block);
   const Instant began = clock_.now();
   const bool something = io_.wait(block);
-  turn->measured(measured_weight_, clock_.now() - began);
+  turn->measured(received_weight_, clock_.now() - began);
   return something;
 }
 
@@ -155,19 +156,19 @@ void Worker::receive() {
   std::vector<Endpoint*>& ready = io_.ready();
   auto next = ready.begin();
   measured_turn_ = nullptr;
+  received_weight_ = 0;
   while (next != ready.end() && measured_turn_ == nullptr) {
     Endpoint* const source = *next++;
     Path& path = *paths_[source->path().value];
     const std::size_t batch = batch_of(path, *source);
     if (batch == 0) continue;  // the sender goes on
     const std::uint32_t weight = source->receive(received_, batch);
+    received_weight_ += weight;
     if (path.dev.mute_checksums)
       received_.for_each([this](Frame& frame) { mark_unfinished_checksum(frame, pool_.arena()); });
     forward_batch(path, *source);
     path.softnet->do_softirq(context_);
-    if (!source->turn().ends_round(weight)) continue;
-    measured_turn_ = &source->turn();
-    measured_weight_ = weight;
+    if (source->turn().ends_round(weight)) measured_turn_ = &source->turn();
   }
   std::rotate(ready.begin(), next, ready.end());  // those that had no turn come first next time
   std::erase_if(

@@ -183,9 +183,9 @@ class Worker final : private Outside {
   std::vector<VethRq*> polling_;         // receive queues that have ever been in use
   std::vector<bool> sent_home_to_;       // by CpuId, this round
   std::vector<bool> handed_on_to_;       // by CpuId, this round
-  // Of this round: whose turn it was, what it brought, and whether there is anything to write.
+  // Of this round: whose turn ended it, what all have brought, whether there is anything to write.
   Turn* measured_turn_ = nullptr;
-  std::uint32_t measured_weight_ = 0;
+  std::uint32_t received_weight_ = 0;
   bool transmitted_ = false;
   BusyPoll busy_poll_;
   WorkerCounters counters_;
